@@ -1,0 +1,23 @@
+package io.reflux.model.runtime;
+
+/**
+ * What a model thinks of a sequence. Row i predicts token {@code firstPosition + i}.
+ *
+ * @param rows predictions
+ * @param k ids a row in topIds
+ * @param topIds [rows, k], likeliest first
+ * @param topLogprobs [rows, k], natural logs of true, unnormalised-over-k probabilities
+ * @param tailLogMass [rows], log of the probability outside the k ids; -infinity when k is V
+ * @param tokenLogprobs [rows], log-prob of the token that stands in the sequence
+ * @param entropy [rows], nats
+ * @param supportLogprobs [rows, supportSize] of the request
+ */
+public record Scores(
+    int rows,
+    int k,
+    int[] topIds,
+    float[] topLogprobs,
+    float[] tailLogMass,
+    float[] tokenLogprobs,
+    float[] entropy,
+    float[] supportLogprobs) {}
