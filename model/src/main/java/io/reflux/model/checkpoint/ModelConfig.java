@@ -1,5 +1,6 @@
 package io.reflux.model.checkpoint;
 
+import io.reflux.model.ModelException;
 import java.util.List;
 import java.util.OptionalInt;
 
@@ -82,5 +83,39 @@ public record ModelConfig(
 
   public ModelConfig {
     eosTokenIds = List.copyOf(eosTokenIds);
+    require("vocab_size", vocabularySize, vocabularySize >= 1, "at least 1");
+    require("hidden_size", hiddenSize, hiddenSize >= 1, "at least 1");
+    require("intermediate_size", intermediateSize, intermediateSize >= 1, "at least 1");
+    require("num_hidden_layers", layers, layers >= 1 && layers <= 10_000, "1 to 10000");
+    require("num_attention_heads", heads, heads >= 1, "at least 1");
+    require(
+        "num_key_value_heads",
+        keyValueHeads,
+        keyValueHeads >= 1 && heads % keyValueHeads == 0,
+        "a divisor of the " + heads + " attention heads");
+    require("head_dim", headSize, headSize >= 2 && headSize % 2 == 0, "an even number");
+    require("max_position_embeddings", maxPositions, maxPositions >= 1, "at least 1");
+    require("rms_norm_eps", rmsNormEpsilon, rmsNormEpsilon > 0 && rmsNormEpsilon < 1, "0 to 1");
+    require("rope_theta", ropeTheta, ropeTheta > 0 && ropeTheta < 1e30, "above 0");
+    int window = slidingWindow.orElse(1);
+    require("sliding_window", window, window >= 1, "at least 1");
+    // Sizes whose products overflow would pass the later checks by accident.
+    require(
+        "head_dim", headSize, (long) heads * headSize <= 1 << 24, "at most 2^24 over all heads");
+    require("hidden_size", hiddenSize, hiddenSize <= 1 << 24, "at most 2^24");
+    require("intermediate_size", intermediateSize, intermediateSize <= 1 << 26, "at most 2^26");
+    require("vocab_size", vocabularySize, vocabularySize <= 1 << 26, "at most 2^26");
+  }
+
+  /** Trainable numbers, tied ones once. */
+  public long parameters() {
+    return TensorNames.expected(this).stream().mapToLong(TensorInfo::elements).sum();
+  }
+
+  private static void require(String name, Number value, boolean holds, String expected) {
+    if (!holds) {
+      throw new ModelException(
+          "config.json: %s: %s (expected: %s)".formatted(name, value, expected));
+    }
   }
 }
