@@ -1,0 +1,287 @@
+package io.reflux.trainer.nn;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.NDScope;
+import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.MemoryWeights;
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.reference.RotaryFrequencies;
+
+/**
+ * A Llama-family model with gradients and AdamW, in float32. Batches add up gradients until {@link
+ * #update} applies them, so that a step may be made of several batches.
+ *
+ * <p>At a fixed number of threads the same calls give the same bits. One thread at a time may use
+ * it, any thread.
+ */
+public final class TrainableModel implements AutoCloseable {
+  /** Rows of logits at a time, in elements: 32 MiB of float32. */
+  private static final int CHUNK_ELEMENTS = 8 << 20;
+
+  private static final int INITIAL_ROTARY_POSITIONS = 256;
+
+  private final ModelConfig config;
+  private final AdamW adamW;
+  private final int threads;
+  private final ParameterLayout layout;
+  private final NDManager manager;
+  private final TorchModule kernels;
+  private final NDArray parameters;
+  private final NDArray gradients;
+  private final NDArray firstMoments;
+  private final NDArray secondMoments;
+  private final NDArray steps;
+  private NDArray cos;
+  private NDArray sin;
+  private int rotaryPositions;
+  private long updates;
+  private Thread prepared;
+
+  /**
+   * Copies weights into a model that has taken no updates.
+   *
+   * @param threads of libtorch while a call runs
+   */
+  public TrainableModel(ModelConfig config, Weights weights, AdamW adamW, int threads) {
+    if (config.heads() % config.keyValueHeads() != 0) {
+      throw new ModelException(
+          "num_key_value_heads: %d (expected: a divisor of %d heads)"
+              .formatted(config.keyValueHeads(), config.heads()));
+    }
+    this.config = config;
+    this.adamW = adamW;
+    this.threads = threads;
+    this.layout = new ParameterLayout(config);
+    this.manager = Torch.newManager();
+    this.kernels = new TorchModule(manager, KernelSource.of(config, layout));
+    this.parameters = TorchArrays.floats(manager, layout.flatten(weights), layout.floats());
+    this.gradients = TorchArrays.zeros(manager, layout.floats());
+    this.firstMoments = TorchArrays.zeros(manager, layout.floats());
+    this.secondMoments = TorchArrays.zeros(manager, layout.floats());
+    this.steps = TorchArrays.zeros(manager, 1);
+    growRotary(Math.min(INITIAL_ROTARY_POSITIONS, config.maxPositions()));
+  }
+
+  /** Its shape. */
+  public ModelConfig config() {
+    return config;
+  }
+
+  /** Weights, without alignment gaps. */
+  public long parameterCount() {
+    return layout.tensors().stream().mapToLong(tensor -> tensor.elements()).sum();
+  }
+
+  /** Updates taken so far. */
+  public long updates() {
+    return updates;
+  }
+
+  /**
+   * Logits of the token after each position.
+   *
+   * @return [tokens, vocabularySize] row-major
+   */
+  public float[] logits(int[] tokenIds) {
+    prepareThread();
+    long[] ids = new long[tokenIds.length];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] = tokenIds[i];
+    }
+    growRotary(ids.length);
+    try (NDScope scope = new NDScope()) {
+      scope.suppressNotUsedWarning();
+      NDArray sequence = TorchArrays.longs(manager, ids, 1, ids.length);
+      return kernels.call("logits", parameters, sequence, cos, sin).toFloatArray();
+    }
+  }
+
+  /** Runs forward and backward, and adds the gradient of the batch's objective to the others. */
+  public Losses accumulate(Batch batch) {
+    return run(batch, true);
+  }
+
+  /** Runs forward alone. */
+  public Losses measure(Batch batch) {
+    return run(batch, false);
+  }
+
+  /**
+   * Applies the gathered gradients, clipped, and forgets them. If their norm is not finite, nothing
+   * is applied and no update is counted.
+   *
+   * @return global norm before clipping
+   */
+  public double update(double learningRate) {
+    prepareThread();
+    try (NDScope scope = new NDScope()) {
+      scope.suppressNotUsedWarning();
+      NDArray hyper =
+          TorchArrays.doubles(
+              manager,
+              learningRate,
+              adamW.beta1(),
+              adamW.beta2(),
+              adamW.weightDecay(),
+              adamW.epsilon(),
+              adamW.maxGradientNorm());
+      double norm =
+          kernels.call("update", parameters, gradients, firstMoments, secondMoments, steps, hyper)
+              .toDoubleArray()[0];
+      if (Double.isFinite(norm)) {
+        updates++;
+      }
+      return norm;
+    }
+  }
+
+  /** A copy of the weights as they stand. */
+  public MemoryWeights export() {
+    return layout.unflatten(parameters.toFloatArray());
+  }
+
+  /** A copy of everything but unapplied gradients. */
+  public ModelState state() {
+    return new ModelState(
+        parameters.toFloatArray(),
+        firstMoments.toFloatArray(),
+        secondMoments.toFloatArray(),
+        updates);
+  }
+
+  /**
+   * Goes back to a state of a model of the same shape, and forgets unapplied gradients.
+   *
+   * @throws ModelException if the state is of another shape
+   */
+  public void restore(ModelState state) {
+    if (state.parameters().length != layout.floats()
+        || state.firstMoments().length != layout.floats()
+        || state.secondMoments().length != layout.floats()) {
+      throw new ModelException(
+          "training state: %d parameters (expected: %d as the student's shape has)"
+              .formatted(state.parameters().length, layout.floats()));
+    }
+    TorchArrays.set(parameters, state.parameters());
+    TorchArrays.set(firstMoments, state.firstMoments());
+    TorchArrays.set(secondMoments, state.secondMoments());
+    TorchArrays.set(steps, new float[] {state.updates()});
+    TorchArrays.set(gradients, new float[layout.floats()]);
+    updates = state.updates();
+  }
+
+  /** The gathered, unapplied gradients under the tensors' names. */
+  MemoryWeights gradients() {
+    return layout.unflatten(gradients.toFloatArray());
+  }
+
+  /** Frees all native memory; the model may not be used again. */
+  @Override
+  public void close() {
+    kernels.close();
+    manager.close();
+  }
+
+  private Losses run(Batch batch, boolean backward) {
+    if (batch.rows() == 0) {
+      return Losses.NONE;
+    }
+    prepareThread();
+    growRotary(batch.length());
+    try (NDScope scope = new NDScope()) {
+      scope.suppressNotUsedWarning();
+      long rows = batch.rows();
+      NDArray ids = TorchArrays.longs(manager, batch.tokenIds(), batch.sequences(), batch.length());
+      NDArray positions = TorchArrays.longs(manager, batch.rowPositions(), rows);
+      NDArray tokens = TorchArrays.longs(manager, batch.rowTokens(), rows);
+      NDArray crossEntropy = TorchArrays.floats(manager, batch.crossEntropyWeights(), rows);
+      NDArray distillation = TorchArrays.floats(manager, batch.distillationWeights(), rows);
+      NDArray topIds = TorchArrays.longs(manager, batch.topIds(), rows, batch.k());
+      NDArray topLogprobs = TorchArrays.floats(manager, batch.topLogprobs(), rows, batch.k());
+      NDArray tail = TorchArrays.floats(manager, batch.tailLogMass(), rows);
+      long chunkRows = Math.max(1, CHUNK_ELEMENTS / config.vocabularySize());
+      NDArray chunk = TorchArrays.longs(manager, new long[] {chunkRows}, 1);
+      NDArray stats =
+          backward
+              ? kernels.call(
+                  "accumulate",
+                  parameters,
+                  gradients,
+                  ids,
+                  cos,
+                  sin,
+                  positions,
+                  tokens,
+                  crossEntropy,
+                  distillation,
+                  topIds,
+                  topLogprobs,
+                  tail,
+                  chunk)
+              : kernels.call(
+                  "measure",
+                  parameters,
+                  ids,
+                  cos,
+                  sin,
+                  positions,
+                  tokens,
+                  crossEntropy,
+                  distillation,
+                  topIds,
+                  topLogprobs,
+                  tail,
+                  chunk);
+      return losses(batch, stats.toDoubleArray());
+    }
+  }
+
+  private static Losses losses(Batch batch, double[] stats) {
+    long distilled = 0;
+    long counted = 0;
+    for (int row = 0; row < batch.rows(); row++) {
+      distilled += batch.distillationWeights()[row] > 0 ? 1 : 0;
+      counted += batch.distillationWeights()[row] + batch.crossEntropyWeights()[row] > 0 ? 1 : 0;
+    }
+    return new Losses(stats[0], stats[1], stats[2], stats[3], stats[4], distilled, counted);
+  }
+
+  private void growRotary(int positions) {
+    if (positions <= rotaryPositions) {
+      return;
+    }
+    if (positions > config.maxPositions()) {
+      throw new ModelException(
+          "sequence: %d tokens (expected: at most max_position_embeddings, %d)"
+              .formatted(positions, config.maxPositions()));
+    }
+    int grown = Math.min(config.maxPositions(), Math.max(positions, 2 * rotaryPositions));
+    double[] radians = RotaryFrequencies.radiansPerPosition(config);
+    int size = config.headSize();
+    float[] cosines = new float[grown * size];
+    float[] sines = new float[grown * size];
+    for (int t = 0; t < grown; t++) {
+      for (int i = 0; i < size; i++) {
+        double angle = t * radians[i % radians.length];
+        cosines[t * size + i] = (float) Math.cos(angle);
+        sines[t * size + i] = (float) Math.sin(angle);
+      }
+    }
+    if (cos != null) {
+      cos.close();
+      sin.close();
+    }
+    cos = TorchArrays.floats(manager, cosines, grown, size);
+    sin = TorchArrays.floats(manager, sines, grown, size);
+    rotaryPositions = grown;
+  }
+
+  private void prepareThread() {
+    if (prepared != Thread.currentThread()) {
+      Torch.prepareThread(threads);
+      prepared = Thread.currentThread();
+    }
+  }
+}

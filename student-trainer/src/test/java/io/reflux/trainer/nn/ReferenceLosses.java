@@ -1,0 +1,107 @@
+package io.reflux.trainer.nn;
+
+import io.reflux.model.checkpoint.MemoryWeights;
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.TensorInfo;
+import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.reference.ReferenceForward;
+import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+
+/** The objective in plain double precision, and material to try it on. */
+final class ReferenceLosses {
+  private ReferenceLosses() {}
+
+  static double objective(
+      ModelConfig config, Weights weights, List<TrainingSequence> batch, double share) {
+    double sum = 0;
+    double total = 0;
+    for (TrainingSequence sequence : batch) {
+      double[][] logits = ReferenceForward.logits(config, weights, sequence.tokenIds());
+      for (int row = 0; row < sequence.rows(); row++) {
+        int position = sequence.firstPosition() + row;
+        double[] logq = ReferenceForward.logSoftmax(logits[position - 1]);
+        double loss = -logq[sequence.tokenIds()[position]];
+        if (sequence.targets() != null) {
+          loss = share * loss + (1 - share) * coarsenedKl(sequence.targets(), row, logq);
+        }
+        sum += sequence.weight(row) * loss;
+        total += sequence.weight(row);
+      }
+    }
+    return total == 0 ? 0 : sum / total;
+  }
+
+  static double coarsenedKl(TeacherTargets targets, int row, double[] logq) {
+    double kl = 0;
+    boolean[] named = new boolean[logq.length];
+    for (int j = 0; j < targets.k(); j++) {
+      int id = targets.ids()[row * targets.k() + j];
+      double logp = targets.logprobs()[row * targets.k() + j];
+      named[id] = true;
+      kl += Math.exp(logp) * (logp - logq[id]);
+    }
+    double tail = targets.tailLogMass()[row];
+    double rest = 0;
+    for (int id = 0; id < logq.length; id++) {
+      rest += named[id] ? 0 : Math.exp(logq[id]);
+    }
+    return tail < -30 || rest == 0 ? kl : kl + Math.exp(tail) * (tail - Math.log(rest));
+  }
+
+  static int[] ids(Random random, int length, int vocabulary) {
+    return random.ints(length, 0, vocabulary).toArray();
+  }
+
+  /** Top k of random distributions; with k of the whole vocabulary there is no tail. */
+  static TeacherTargets targets(Random random, int rows, int k, int vocabulary) {
+    int[] ids = new int[rows * k];
+    float[] logprobs = new float[rows * k];
+    float[] tail = new float[rows];
+    for (int row = 0; row < rows; row++) {
+      double[] logits = random.doubles(vocabulary, -3, 3).toArray();
+      double[] logp = ReferenceForward.logSoftmax(logits);
+      int[] order =
+          IntStream.range(0, vocabulary)
+              .boxed()
+              .sorted(Comparator.comparingDouble(i -> -logp[i]))
+              .mapToInt(Integer::intValue)
+              .toArray();
+      double rest = 0;
+      for (int j = 0; j < vocabulary; j++) {
+        if (j < k) {
+          ids[row * k + j] = order[j];
+          logprobs[row * k + j] = (float) logp[order[j]];
+        } else {
+          rest += Math.exp(logp[order[j]]);
+        }
+      }
+      tail[row] = k == vocabulary ? Float.NEGATIVE_INFINITY : (float) Math.log(rest);
+    }
+    return new TeacherTargets(k, ids, logprobs, tail);
+  }
+
+  /** The weights with one element moved. */
+  static Weights moved(Weights weights, String name, int element, float by) {
+    MemoryWeights.Builder moved = MemoryWeights.builder();
+    for (TensorInfo tensor : weights.tensors()) {
+      float[] values = weights.floats(tensor.name());
+      if (tensor.name().equals(name)) {
+        values[element] += by;
+      }
+      moved.floats(
+          tensor.name(), tensor.shape().stream().mapToLong(Long::longValue).toArray(), values);
+    }
+    return moved.build();
+  }
+
+  static float[] ones(int rows) {
+    float[] ones = new float[rows];
+    Arrays.fill(ones, 1);
+    return ones;
+  }
+}
