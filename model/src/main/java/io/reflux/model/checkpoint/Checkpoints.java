@@ -4,10 +4,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.FileWeights.Stored;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.SortedMap;
@@ -72,6 +75,14 @@ public final class Checkpoints {
     } catch (IOException e) {
       throw new ModelException(directory + ": cannot be written: " + e.getMessage(), e);
     }
+  }
+
+  /** SHA-256 of shape and weights in lower-case hex, however the weights are spread over files. */
+  public static String fingerprint(ModelConfig config, Weights weights) {
+    MessageDigest digest = Fingerprints.sha256();
+    digest.update(ConfigJson.write(config, DType.F32, 0));
+    digest.update(weights.fingerprint().getBytes(StandardCharsets.US_ASCII));
+    return HexFormat.of().formatHex(digest.digest());
   }
 
   private static void move(Path from, Path to) throws IOException {
