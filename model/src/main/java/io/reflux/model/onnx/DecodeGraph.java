@@ -1,0 +1,101 @@
+package io.reflux.model.onnx;
+
+import static io.reflux.model.onnx.GraphBuilder.FLOAT;
+import static io.reflux.model.onnx.GraphBuilder.INT32;
+import static io.reflux.model.onnx.GraphBuilder.INT64;
+import static io.reflux.model.onnx.GraphBuilder.attribute;
+
+import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.Weights;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The graph that continues sequences, with keys and values kept between runs. Pass the same memory
+ * as past and as present: the graph then appends in place. Either one token each for any number of
+ * sequences, or several tokens of one sequence, or several sequences from their beginning.
+ */
+public final class DecodeGraph {
+  /** int64 [batch, tokens], the new tokens. */
+  public static final String IDS = "ids";
+
+  /** int32 [batch], tokens of each sequence, the new ones included. */
+  public static final String LENGTHS = "lengths";
+
+  /** int64 [r], index into the flattened ids of each position whose successor is wanted. */
+  public static final String ROWS = "rows";
+
+  /** float32 [r, vocabularySize]. */
+  public static final String LOGPROBS = "logprobs";
+
+  private DecodeGraph() {}
+
+  /** float32 [batch, keyValueHeads, positions, cacheHeadSize]. */
+  public static String pastKeys(int layer) {
+    return "past." + layer + ".keys";
+  }
+
+  /** float32 [batch, keyValueHeads, positions, cacheHeadSize]. */
+  public static String pastValues(int layer) {
+    return "past." + layer + ".values";
+  }
+
+  /** float32 [batch, keyValueHeads, positions, cacheHeadSize]. */
+  public static String presentKeys(int layer) {
+    return "present." + layer + ".keys";
+  }
+
+  /** float32 [batch, keyValueHeads, positions, cacheHeadSize]. */
+  public static String presentValues(int layer) {
+    return "present." + layer + ".values";
+  }
+
+  /** Elements of a head in the cache: the configuration's head size, rounded up. */
+  public static int cacheHeadSize(ModelConfig config) {
+    return Trunk.attentionHeadSize(config);
+  }
+
+  /**
+   * Writes the graph.
+   *
+   * @param positions that a sequence may have, at most the configuration's
+   * @throws ModelException if positions are too many, or weights do not fit the configuration
+   */
+  public static OnnxModel build(
+      ModelConfig config, Weights weights, int positions, GraphOptions options) {
+    if (positions < 1 || positions > config.maxPositions()) {
+      throw new ModelException(
+          "positions: %d (expected: 1 to %d, the model's most)"
+              .formatted(positions, config.maxPositions()));
+    }
+    try (GraphBuilder graph = new GraphBuilder("decode", MatrixNodes.bytes(weights), options)) {
+      String ids = graph.input(IDS, INT64, -1, -1);
+      String lengths = graph.input(LENGTHS, INT32, -1);
+      String rows = graph.input(ROWS, INT64, -1);
+      long[] cacheShape = {-1, config.keyValueHeads(), -1, cacheHeadSize(config)};
+      List<Trunk.Cache> caches = new ArrayList<>();
+      for (int layer = 0; layer < config.layers(); layer++) {
+        caches.add(
+            new Trunk.Cache(
+                graph.input(pastKeys(layer), FLOAT, cacheShape),
+                graph.input(pastValues(layer), FLOAT, cacheShape),
+                presentKeys(layer),
+                presentValues(layer)));
+      }
+      String total =
+          graph.node("ReduceMax", "total_length", List.of(lengths), attribute("keepdims", 0));
+      String logits =
+          new Trunk(graph, config, weights, options, positions)
+              .logits(ids, lengths, total, rows, caches);
+      graph.node("LogSoftmax", LOGPROBS, List.of(logits), attribute("axis", -1));
+
+      graph.output(LOGPROBS, FLOAT, -1, config.vocabularySize());
+      for (int layer = 0; layer < config.layers(); layer++) {
+        graph.output(presentKeys(layer), FLOAT, cacheShape);
+        graph.output(presentValues(layer), FLOAT, cacheShape);
+      }
+      return graph.build();
+    }
+  }
+}

@@ -1,0 +1,226 @@
+package io.reflux.model.onnx;
+
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import ai.onnx.proto.OnnxMl.GraphProto;
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import ai.onnx.proto.OnnxMl.StringStringEntryProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import ai.onnx.proto.OnnxMl.TensorShapeProto;
+import ai.onnx.proto.OnnxMl.TypeProto;
+import ai.onnx.proto.OnnxMl.ValueInfoProto;
+import com.google.protobuf.UnsafeByteOperations;
+import io.reflux.model.ModelException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * Nodes, tensors, inputs and outputs in the order they are added, so that the same calls give the
+ * same bytes. Values are named by the caller; an empty input name is an optional input left out.
+ */
+final class GraphBuilder implements AutoCloseable {
+  /** Operators that ONNX Runtime adds. */
+  static final String MICROSOFT = "com.microsoft";
+
+  static final int FLOAT = TensorProto.DataType.FLOAT_VALUE;
+  static final int UINT8 = TensorProto.DataType.UINT8_VALUE;
+  static final int INT32 = TensorProto.DataType.INT32_VALUE;
+  static final int INT64 = TensorProto.DataType.INT64_VALUE;
+
+  private static final long IR_VERSION = 10;
+  private static final long OPSET = 21;
+  // Shapes and axes must be in the bytes: ONNX Runtime looks at them before it opens data files.
+  private static final long SMALLEST_IN_FILE = 1024;
+
+  private final GraphProto.Builder graph = GraphProto.newBuilder();
+  private final DataFile dataFile;
+
+  /**
+   * Starts a graph.
+   *
+   * @param weightBytes about how much the tensors will take
+   */
+  GraphBuilder(String name, long weightBytes, GraphOptions options) {
+    graph.setName(name);
+    dataFile =
+        weightBytes > options.dataThresholdBytes()
+            ? createDataFile(options.dataDirectory(), name + ".onnx.data")
+            : null;
+  }
+
+  /** An attribute of a node. */
+  static AttributeProto attribute(String name, long value) {
+    return AttributeProto.newBuilder()
+        .setName(name)
+        .setType(AttributeProto.AttributeType.INT)
+        .setI(value)
+        .build();
+  }
+
+  /** An attribute of a node. */
+  static AttributeProto attribute(String name, float value) {
+    return AttributeProto.newBuilder()
+        .setName(name)
+        .setType(AttributeProto.AttributeType.FLOAT)
+        .setF(value)
+        .build();
+  }
+
+  /** Adds a graph input; a dimension below 0 is free. */
+  String input(String name, int type, long... shape) {
+    graph.addInput(value(name, type, shape));
+    return name;
+  }
+
+  /** Makes a value an output; a dimension below 0 is free. */
+  void output(String name, int type, long... shape) {
+    graph.addOutput(value(name, type, shape));
+  }
+
+  /** Adds a node of the standard operators with one output, and returns the output's name. */
+  String node(String operator, String output, List<String> inputs, AttributeProto... attributes) {
+    return node(operator, "", List.of(output), inputs, attributes);
+  }
+
+  /** Adds a node, and returns the name of its first output. */
+  String node(
+      String operator,
+      String domain,
+      List<String> outputs,
+      List<String> inputs,
+      AttributeProto... attributes) {
+    NodeProto.Builder node =
+        NodeProto.newBuilder().setOpType(operator).setName(outputs.get(0) + ":" + operator);
+    if (!domain.isEmpty()) {
+      node.setDomain(domain);
+    }
+    node.addAllInput(inputs).addAllOutput(outputs).addAllAttribute(List.of(attributes));
+    graph.addNode(node);
+    return outputs.get(0);
+  }
+
+  /** Adds a vector of 64-bit integers: a shape, axes or indices. */
+  String longs(String name, long... values) {
+    TensorProto.Builder tensor =
+        TensorProto.newBuilder().setName(name).setDataType(INT64).addDims(values.length);
+    for (long value : values) {
+      tensor.addInt64Data(value);
+    }
+    graph.addInitializer(tensor);
+    return name;
+  }
+
+  /** Adds a 32-bit integer without dimensions. */
+  String scalar(String name, int value) {
+    graph.addInitializer(
+        TensorProto.newBuilder().setName(name).setDataType(INT32).addInt32Data(value));
+    return name;
+  }
+
+  /** Adds a number without dimensions. */
+  String scalar(String name, float value) {
+    graph.addInitializer(
+        TensorProto.newBuilder().setName(name).setDataType(FLOAT).addFloatData(value));
+    return name;
+  }
+
+  /**
+   * Adds a tensor whose elements the source writes.
+   *
+   * @param type FLOAT or UINT8
+   */
+  String tensor(String name, int type, TensorSource source, long... shape) {
+    TensorProto.Builder tensor = TensorProto.newBuilder().setName(name).setDataType(type);
+    long bytes = type == FLOAT ? Float.BYTES : 1;
+    for (long dimension : shape) {
+      tensor.addDims(dimension);
+      bytes = Math.multiplyExact(bytes, dimension);
+    }
+    if (dataFile != null && bytes >= SMALLEST_IN_FILE) {
+      long offset = dataFile.align();
+      source.writeTo(dataFile);
+      if (dataFile.position() - offset != bytes) {
+        throw new IllegalStateException(
+            name
+                + ": wrote "
+                + (dataFile.position() - offset)
+                + " bytes (expected: "
+                + bytes
+                + ")");
+      }
+      tensor
+          .setDataLocation(TensorProto.DataLocation.EXTERNAL)
+          .addExternalData(entry("location", dataFile.path().getFileName().toString()))
+          .addExternalData(entry("offset", Long.toString(offset)))
+          .addExternalData(entry("length", Long.toString(bytes)));
+    } else {
+      HeapSink sink = new HeapSink(bytes);
+      source.writeTo(sink);
+      tensor.setRawData(UnsafeByteOperations.unsafeWrap(sink.array()));
+    }
+    graph.addInitializer(tensor);
+    return name;
+  }
+
+  /** The finished model. */
+  OnnxModel build() {
+    ModelProto model =
+        ModelProto.newBuilder()
+            .setIrVersion(IR_VERSION)
+            .setProducerName("reflux")
+            .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("").setVersion(OPSET))
+            .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain(MICROSOFT).setVersion(1))
+            .setGraph(graph)
+            .build();
+    close();
+    return new OnnxModel(model.toByteArray(), dataFile == null ? null : dataFile.path());
+  }
+
+  @Override
+  public void close() {
+    if (dataFile == null) {
+      return;
+    }
+    try {
+      dataFile.close();
+    } catch (IOException e) {
+      throw new ModelException(dataFile.path() + ": cannot write the graph's data: " + e, e);
+    }
+  }
+
+  private static DataFile createDataFile(Path directory, String name) {
+    Path path = directory.resolve(name);
+    try {
+      Files.createDirectories(directory);
+      Files.deleteIfExists(path);
+      return DataFile.create(path);
+    } catch (IOException e) {
+      throw new ModelException(path + ": cannot write the graph's data: " + e, e);
+    }
+  }
+
+  private static StringStringEntryProto entry(String key, String value) {
+    return StringStringEntryProto.newBuilder().setKey(key).setValue(value).build();
+  }
+
+  private static ValueInfoProto value(String name, int type, long... shape) {
+    TensorShapeProto.Builder dimensions = TensorShapeProto.newBuilder();
+    for (long dimension : shape) {
+      TensorShapeProto.Dimension.Builder one = TensorShapeProto.Dimension.newBuilder();
+      if (dimension >= 0) {
+        one.setDimValue(dimension);
+      }
+      dimensions.addDim(one);
+    }
+    return ValueInfoProto.newBuilder()
+        .setName(name)
+        .setType(
+            TypeProto.newBuilder()
+                .setTensorType(
+                    TypeProto.Tensor.newBuilder().setElemType(type).setShape(dimensions)))
+        .build();
+  }
+}

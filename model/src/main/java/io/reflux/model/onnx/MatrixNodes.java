@@ -1,0 +1,222 @@
+package io.reflux.model.onnx;
+
+import static io.reflux.model.onnx.GraphBuilder.FLOAT;
+import static io.reflux.model.onnx.GraphBuilder.MICROSOFT;
+import static io.reflux.model.onnx.GraphBuilder.UINT8;
+import static io.reflux.model.onnx.GraphBuilder.attribute;
+
+import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.DType;
+import io.reflux.model.checkpoint.QuantisedMatrix;
+import io.reflux.model.checkpoint.Weights;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Weight matrices as they stand in a checkpoint, [outputs, inputs], and the nodes that multiply or
+ * look up in them. Nothing is transposed, so tied embeddings and head are one tensor.
+ */
+final class MatrixNodes {
+  /** ONNX keeps 8-bit weights unsigned, and takes this for their zero. */
+  private static final int ZERO_POINT = 128;
+
+  private static final int SMALLEST_BLOCK = 16;
+
+  private final GraphBuilder graph;
+  private final Weights weights;
+  private final int accuracyLevel;
+
+  MatrixNodes(GraphBuilder graph, Weights weights, int accuracyLevel) {
+    this.graph = graph;
+    this.weights = weights;
+    this.accuracyLevel = accuracyLevel;
+  }
+
+  /**
+   * A matrix of the graph.
+   *
+   * @param scales name of the scales; null when the matrix is float32
+   * @param blockSize columns that share a scale
+   */
+  record Matrix(String name, String scales, int rows, int columns, int blockSize) {
+    int blocks() {
+      return (columns + blockSize - 1) / blockSize;
+    }
+  }
+
+  /**
+   * Adds the matrices of a checkpoint, one below the other, as one.
+   *
+   * @param rows of each
+   * @param columns of all
+   */
+  Matrix matrix(String name, List<String> tensorNames, int[] rows, int columns) {
+    int totalRows = 0;
+    List<QuantisedMatrix> quantised = new ArrayList<>();
+    for (int i = 0; i < rows.length; i++) {
+      totalRows += rows[i];
+      Optional<QuantisedMatrix> found = require(tensorNames.get(i));
+      if (found.isPresent() && graphCanHold(found.get())) {
+        checkShape(tensorNames.get(i), found.get().rows(), found.get().columns(), rows[i], columns);
+        quantised.add(found.get());
+      }
+    }
+    boolean oneBlockSize =
+        quantised.stream().mapToInt(QuantisedMatrix::blockSize).distinct().count() == 1;
+    if (quantised.size() < rows.length || !oneBlockSize) {
+      graph.tensor(
+          name, FLOAT, sink -> writeFloats(sink, tensorNames, rows, columns), totalRows, columns);
+      return new Matrix(name, null, totalRows, columns, 1);
+    }
+    Matrix matrix =
+        new Matrix(name, name + ".scales", totalRows, columns, quantised.get(0).blockSize());
+    graph.tensor(
+        name,
+        UINT8,
+        sink -> quantised.forEach(one -> writeBytes(sink, one)),
+        totalRows,
+        matrix.blocks(),
+        matrix.blockSize());
+    graph.tensor(
+        matrix.scales(),
+        FLOAT,
+        sink -> quantised.forEach(one -> sink.floats(one.scales())),
+        totalRows,
+        matrix.blocks());
+    return matrix;
+  }
+
+  /** Adds a vector of the checkpoint, or several end to end. */
+  String vector(String name, List<String> tensorNames, int... lengths) {
+    int total = 0;
+    for (int length : lengths) {
+      total += length;
+    }
+    return graph.tensor(name, FLOAT, sink -> writeFloats(sink, tensorNames, lengths, 1), total);
+  }
+
+  /**
+   * input · matrixᵀ (+ bias).
+   *
+   * @param input [n, columns]
+   * @param bias name of a [rows] tensor, or empty
+   * @return [n, rows]
+   */
+  String multiply(String output, String input, Matrix matrix, String bias) {
+    if (matrix.scales() == null) {
+      List<String> inputs =
+          bias.isEmpty() ? List.of(input, matrix.name()) : List.of(input, matrix.name(), bias);
+      return graph.node("Gemm", output, inputs, attribute("transB", 1));
+    }
+    String product = bias.isEmpty() ? output : output + ".unbiased";
+    graph.node(
+        "MatMulNBits",
+        MICROSOFT,
+        List.of(product),
+        List.of(input, matrix.name(), matrix.scales()),
+        attribute("K", matrix.columns()),
+        attribute("N", matrix.rows()),
+        attribute("bits", 8),
+        attribute("block_size", matrix.blockSize()),
+        attribute("accuracy_level", accuracyLevel));
+    return bias.isEmpty() ? product : graph.node("Add", output, List.of(product, bias));
+  }
+
+  /**
+   * Rows of a matrix.
+   *
+   * @param ids int64, any shape
+   * @return float32 [number of ids, columns]
+   */
+  String lookUp(String output, String ids, Matrix matrix) {
+    String flat = graph.longs(output + ".flat", -1, matrix.columns());
+    if (matrix.scales() == null) {
+      String rows = graph.node("Gather", output + ".rows", List.of(matrix.name(), ids));
+      return graph.node("Reshape", output, List.of(rows, flat));
+    }
+    // Only the rows that are looked up are turned into float32.
+    int padded = matrix.blocks() * matrix.blockSize();
+    String bytes = graph.node("Gather", output + ".bytes", List.of(matrix.name(), ids));
+    String numbers =
+        graph.node("Cast", output + ".numbers", List.of(bytes), attribute("to", FLOAT));
+    String zero = graph.scalar(output + ".zero", (float) ZERO_POINT);
+    String centred = graph.node("Sub", output + ".centred", List.of(numbers, zero));
+    String scales = graph.node("Gather", output + ".scales", List.of(matrix.scales(), ids));
+    String last = graph.longs(output + ".last", -1);
+    String wide = graph.node("Unsqueeze", output + ".wide", List.of(scales, last));
+    String scaled = graph.node("Mul", output + ".scaled", List.of(centred, wide));
+    if (padded == matrix.columns()) {
+      return graph.node("Reshape", output, List.of(scaled, flat));
+    }
+    String flatPadded = graph.longs(output + ".flat_padded", -1, padded);
+    String rows = graph.node("Reshape", output + ".rows", List.of(scaled, flatPadded));
+    return graph.node(
+        "Slice",
+        output,
+        List.of(
+            rows,
+            graph.longs(output + ".from", 0),
+            graph.longs(output + ".to", matrix.columns()),
+            graph.longs(output + ".axis", 1)));
+  }
+
+  /** About how many bytes the weights take in a graph. */
+  static long bytes(Weights weights) {
+    return weights.tensors().stream()
+        .mapToLong(
+            tensor ->
+                tensor.dtype() == DType.I8
+                    ? tensor.elements() + tensor.elements() / 8
+                    : tensor.elements() * Float.BYTES)
+        .sum();
+  }
+
+  private Optional<QuantisedMatrix> require(String name) {
+    if (!weights.contains(name)) {
+      throw new ModelException("tensor: " + name + " is missing (expected by the configuration)");
+    }
+    return weights.quantised(name);
+  }
+
+  /** The operator takes blocks of powers of two from 16; others are turned into float32. */
+  private static boolean graphCanHold(QuantisedMatrix matrix) {
+    return matrix.blockSize() >= SMALLEST_BLOCK
+        && matrix.blockSize() <= 256
+        && Integer.bitCount(matrix.blockSize()) == 1;
+  }
+
+  private void writeFloats(TensorSink sink, List<String> names, int[] rows, int columns) {
+    for (int i = 0; i < rows.length; i++) {
+      require(names.get(i));
+      float[] values = weights.floats(names.get(i));
+      if (values.length != (long) rows[i] * columns) {
+        throw new ModelException(
+            "%s: %d elements (expected: %d x %d)"
+                .formatted(names.get(i), values.length, rows[i], columns));
+      }
+      sink.floats(values);
+    }
+  }
+
+  private static void writeBytes(TensorSink sink, QuantisedMatrix matrix) {
+    int padded = matrix.blocks() * matrix.blockSize();
+    byte[] row = new byte[padded];
+    for (int r = 0; r < matrix.rows(); r++) {
+      for (int c = 0; c < padded; c++) {
+        int value = c < matrix.columns() ? matrix.values()[r * matrix.columns() + c] : 0;
+        row[c] = (byte) (value + ZERO_POINT);
+      }
+      sink.bytes(row, 0, padded);
+    }
+  }
+
+  private static void checkShape(
+      String name, int rows, int columns, int expectedRows, int expectedColumns) {
+    if (rows != expectedRows || columns != expectedColumns) {
+      throw new ModelException(
+          "%s: shape [%d, %d] (expected: [%d, %d])"
+              .formatted(name, rows, columns, expectedRows, expectedColumns));
+    }
+  }
+}

@@ -1,0 +1,276 @@
+package io.reflux.model.onnx;
+
+import static io.reflux.model.onnx.GraphBuilder.FLOAT;
+import static io.reflux.model.onnx.GraphBuilder.MICROSOFT;
+import static io.reflux.model.onnx.GraphBuilder.attribute;
+
+import ai.onnx.proto.OnnxMl.AttributeProto;
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.TensorNames;
+import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.onnx.MatrixNodes.Matrix;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Everything from token ids to logits; both graphs are this plus their own inputs and outputs. */
+final class Trunk {
+  private static final int HEAD_STEP = 16;
+
+  private final GraphBuilder graph;
+  private final ModelConfig config;
+  private final MatrixNodes matrices;
+  private final RotaryTable rotary;
+  private final int headSize;
+  private final int queries;
+  private final int keyValues;
+
+  Trunk(
+      GraphBuilder graph,
+      ModelConfig config,
+      Weights weights,
+      GraphOptions options,
+      int positions) {
+    this.graph = graph;
+    this.config = config;
+    this.matrices = new MatrixNodes(graph, weights, options.accuracyLevel());
+    this.headSize = attentionHeadSize(config);
+    this.rotary = RotaryTable.add(graph, config, headSize, positions);
+    this.queries = config.heads() * config.headSize();
+    this.keyValues = config.keyValueHeads() * config.headSize();
+  }
+
+  /**
+   * Elements of a head as attention sees them: its operator wants a multiple of 16, so that other
+   * heads are padded with zeros, each half of theirs by itself, because rotation pairs the halves.
+   */
+  static int attentionHeadSize(ModelConfig config) {
+    return (config.headSize() + HEAD_STEP - 1) / HEAD_STEP * HEAD_STEP;
+  }
+
+  /** Where a layer's keys and values come from and go to; past names are empty without a cache. */
+  record Cache(String pastKey, String pastValue, String presentKey, String presentValue) {}
+
+  /**
+   * Adds the model.
+   *
+   * @param ids int64 [batch, tokens], right-padded
+   * @param lengths int32 [batch], positions seen at the end of this run, those in the cache
+   *     included
+   * @param totalLength int32 without dimensions, the cache's use after this run
+   * @param rows int64 [r], indices into the flattened ids: positions whose logits are wanted
+   * @param caches one a layer
+   * @return float32 [r, vocabularySize]
+   */
+  String logits(String ids, String lengths, String totalLength, String rows, List<Cache> caches) {
+    Matrix embedding =
+        matrices.matrix(
+            "embedding",
+            List.of(TensorNames.EMBEDDING),
+            new int[] {config.vocabularySize()},
+            config.hiddenSize());
+    String one = graph.scalar("one", 1);
+    String lastSeen = graph.node("Sub", "last_seen", List.of(lengths, one));
+    // [batch, tokens, -1]: attention wants the batch back that the products do without.
+    String batchShape = graph.node("Shape", "batch_shape", List.of(ids));
+    String rest = graph.longs("rest", -1);
+    String perSequence =
+        graph.node("Concat", "per_sequence", List.of(batchShape, rest), attribute("axis", 0));
+
+    String residual = matrices.lookUp("embedded", ids, embedding);
+    String added = "";
+    for (int layer = 0; layer < config.layers(); layer++) {
+      String at = "layer" + layer + ".";
+      String gain =
+          matrices.vector(
+              at + "input_gain", List.of(TensorNames.inputNorm(layer)), config.hiddenSize());
+      String normed;
+      if (added.isEmpty()) {
+        normed = norm(at + "input_normed", residual, gain);
+      } else {
+        normed = addAndNorm(at + "input", residual, added, gain);
+        residual = at + "input_sum";
+      }
+      String attended =
+          attention(layer, normed, perSequence, lastSeen, totalLength, caches.get(layer));
+      String fedGain =
+          matrices.vector(
+              at + "fed_gain", List.of(TensorNames.postAttentionNorm(layer)), config.hiddenSize());
+      String fed = addAndNorm(at + "fed", residual, attended, fedGain);
+      residual = at + "fed_sum";
+      added = feedForward(layer, fed);
+    }
+    // From here on only the wanted positions are worked on: the head is the largest matrix.
+    String lastResidual = graph.node("Gather", "wanted_residual", List.of(residual, rows));
+    String lastAdded = graph.node("Gather", "wanted_added", List.of(added, rows));
+    String finalGain =
+        matrices.vector("final_gain", List.of(TensorNames.FINAL_NORM), config.hiddenSize());
+    String finished = addAndNorm("final", lastResidual, lastAdded, finalGain);
+    Matrix head =
+        config.tiedEmbeddings()
+            ? embedding
+            : matrices.matrix(
+                "head",
+                List.of(TensorNames.HEAD),
+                new int[] {config.vocabularySize()},
+                config.hiddenSize());
+    return matrices.multiply("logits", finished, head, "");
+  }
+
+  /** Grouped-query attention; returns [batch · tokens, hiddenSize]. */
+  private String attention(
+      int layer,
+      String normed,
+      String perSequence,
+      String lastSeen,
+      String totalLength,
+      Cache cache) {
+    String at = "layer" + layer + ".";
+    List<String> names =
+        List.of(TensorNames.query(layer), TensorNames.key(layer), TensorNames.value(layer));
+    List<String> biasNames =
+        List.of(
+            TensorNames.queryBias(layer), TensorNames.keyBias(layer), TensorNames.valueBias(layer));
+    int[] rows = {queries, keyValues, keyValues};
+    Matrix matrix = matrices.matrix(at + "qkv_weight", names, rows, config.hiddenSize());
+    String bias = config.attentionBias() ? matrices.vector(at + "qkv_bias", biasNames, rows) : "";
+    String qkv = matrices.multiply(at + "qkv", normed, matrix, bias);
+
+    List<String> inputs = new ArrayList<>();
+    if (config.qkNorm()) {
+      String split = graph.longs(at + "qkv_split", queries, keyValues, keyValues);
+      graph.node(
+          "Split",
+          "",
+          List.of(at + "q", at + "k", at + "v"),
+          List.of(qkv, split),
+          attribute("axis", 1));
+      inputs.add(headNorm(at + "q", TensorNames.queryNorm(layer), perSequence));
+      inputs.add(headNorm(at + "k", TensorNames.keyNorm(layer), perSequence));
+      inputs.add(toBatch(at + "v", at + "v", perSequence));
+    } else {
+      inputs.add(toBatch(at + "qkv", qkv, perSequence));
+      inputs.add("");
+      inputs.add("");
+    }
+    inputs.addAll(
+        List.of(
+            cache.pastKey(), cache.pastValue(), lastSeen, totalLength, rotary.cos(), rotary.sin()));
+    List<AttributeProto> attributes = new ArrayList<>();
+    attributes.add(attribute("num_heads", config.heads()));
+    attributes.add(attribute("kv_num_heads", config.keyValueHeads()));
+    attributes.add(attribute("do_rotary", 1));
+    attributes.add(attribute("rotary_interleaved", 0));
+    attributes.add(attribute("scale", (float) (1 / Math.sqrt(config.headSize()))));
+    config
+        .slidingWindow()
+        .ifPresent(window -> attributes.add(attribute("local_window_size", window)));
+    String mixed =
+        graph.node(
+            "GroupQueryAttention",
+            MICROSOFT,
+            List.of(at + "mixed", cache.presentKey(), cache.presentValue()),
+            inputs,
+            attributes.toArray(AttributeProto[]::new));
+    String flat = fromBatch(at + "mixed", mixed);
+    Matrix output =
+        matrices.matrix(
+            at + "output_weight",
+            List.of(TensorNames.output(layer)),
+            new int[] {config.hiddenSize()},
+            queries);
+    return matrices.multiply(at + "attended", flat, output, "");
+  }
+
+  /** down(silu(gate) · up). */
+  private String feedForward(int layer, String normed) {
+    String at = "layer" + layer + ".";
+    int inner = config.intermediateSize();
+    Matrix gateUp =
+        matrices.matrix(
+            at + "gate_up_weight",
+            List.of(TensorNames.gate(layer), TensorNames.up(layer)),
+            new int[] {inner, inner},
+            config.hiddenSize());
+    String both = matrices.multiply(at + "gate_up", normed, gateUp, "");
+    String split = graph.longs(at + "gate_up_split", inner, inner);
+    graph.node(
+        "Split", "", List.of(at + "gate", at + "up"), List.of(both, split), attribute("axis", 1));
+    // x · sigmoid(1 · x) is SiLU.
+    String opened =
+        graph.node(
+            "QuickGelu",
+            MICROSOFT,
+            List.of(at + "opened"),
+            List.of(at + "gate"),
+            attribute("alpha", 1f));
+    String gated = graph.node("Mul", at + "gated", List.of(opened, at + "up"));
+    Matrix down =
+        matrices.matrix(
+            at + "down_weight",
+            List.of(TensorNames.down(layer)),
+            new int[] {config.hiddenSize()},
+            inner);
+    return matrices.multiply(at + "fed_forward", gated, down, "");
+  }
+
+  /** Norms each head of [n, heads · headSize] and gives it its batch back. */
+  private String headNorm(String at, String gainTensor, String perSequence) {
+    String gain = matrices.vector(at + "_gain", List.of(gainTensor), config.headSize());
+    String headShape = graph.longs(at + "_head_shape", -1, config.headSize());
+    String split = graph.node("Reshape", at + "_heads", List.of(at, headShape));
+    return toBatch(at, norm(at + "_normed", split, gain), perSequence);
+  }
+
+  /** From [n, heads · headSize] to [batch, tokens, heads · attention's head size]. */
+  private String toBatch(String at, String input, String perSequence) {
+    String ready = input;
+    int half = config.headSize() / 2;
+    if (headSize != config.headSize()) {
+      String halves = graph.longs(at + "_halves_shape", -1, half);
+      String split = graph.node("Reshape", at + "_halves", List.of(input, halves));
+      String pads = graph.longs(at + "_pads", 0, 0, 0, headSize / 2 - half);
+      ready = graph.node("Pad", at + "_padded", List.of(split, pads));
+    }
+    return graph.node("Reshape", at + "_batch", List.of(ready, perSequence));
+  }
+
+  /** From [batch, tokens, heads · attention's head size] to [n, heads · headSize]. */
+  private String fromBatch(String at, String input) {
+    String ready = input;
+    if (headSize != config.headSize()) {
+      String halves = graph.longs(at + "_halves_shape", -1, headSize / 2);
+      String split = graph.node("Reshape", at + "_halves", List.of(input, halves));
+      ready =
+          graph.node(
+              "Slice",
+              at + "_cut",
+              List.of(
+                  split,
+                  graph.longs(at + "_from", 0),
+                  graph.longs(at + "_to", config.headSize() / 2),
+                  graph.longs(at + "_axis", 1)));
+    }
+    return graph.node(
+        "Reshape", at + "_flat", List.of(ready, graph.longs(at + "_shape", -1, queries)));
+  }
+
+  private String norm(String output, String input, String gain) {
+    return graph.node(
+        "SimplifiedLayerNormalization",
+        output,
+        List.of(input, gain),
+        attribute("axis", -1),
+        attribute("epsilon", (float) config.rmsNormEpsilon()),
+        attribute("stash_type", FLOAT));
+  }
+
+  /** Norm of residual + added; the sum is kept as {@code at_sum}. */
+  private String addAndNorm(String at, String residual, String added, String gain) {
+    return graph.node(
+        "SkipSimplifiedLayerNormalization",
+        MICROSOFT,
+        List.of(at + "_normed", "", "", at + "_sum"),
+        List.of(residual, added, gain),
+        attribute("epsilon", (float) config.rmsNormEpsilon()));
+  }
+}

@@ -1,0 +1,111 @@
+package io.reflux.model.runtime;
+
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
+import ai.onnxruntime.OrtProvider;
+import ai.onnxruntime.OrtSession;
+import io.reflux.model.ModelException;
+import io.reflux.model.onnx.GraphOptions;
+import io.reflux.model.onnx.OnnxModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.Locale;
+import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Opens sessions the way Reflux wants them, and turns the runtime's errors into one line. */
+final class OrtSessions {
+  private static final Pattern DEVICE = Pattern.compile("cpu|cuda(?::(\\d{1,3}))?");
+
+  private OrtSessions() {}
+
+  /** The runtime; one a process, never closed. */
+  static OrtEnvironment environment() {
+    // Its errors reach us as exceptions; printed as well they would only spoil a terminal.
+    return OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
+  }
+
+  /**
+   * Writes a graph and opens a session on it.
+   *
+   * @param graph writes it; large weights go to the directory in the options, which is deleted when
+   *     the session is closed
+   */
+  static OpenSession open(Function<GraphOptions, OnnxModel> graph, RuntimeOptions options) {
+    Path directory;
+    try {
+      directory = Files.createTempDirectory("reflux-graph-");
+    } catch (IOException e) {
+      throw new ModelException("temporary directory: cannot be created: " + e.getMessage(), e);
+    }
+    boolean opened = false;
+    try {
+      OnnxModel model = graph.apply(GraphOptions.defaults(directory));
+      OrtSession session = open(model, options);
+      opened = true;
+      return new OpenSession(session, directory);
+    } finally {
+      if (!opened) {
+        OpenSession.deleteDirectory(directory);
+      }
+    }
+  }
+
+  /** Opens a session on a graph whose data file, if any, the caller looks after. */
+  static OrtSession open(OnnxModel model, RuntimeOptions options) {
+    try (OrtSession.SessionOptions session = new OrtSession.SessionOptions()) {
+      session.setIntraOpNumThreads(options.threads());
+      session.setInterOpNumThreads(1);
+      // A spinning pool takes a whole core from the rest of the process between two runs.
+      session.addConfigEntry("session.intra_op.allow_spinning", "0");
+      session.addConfigEntry("session.inter_op.allow_spinning", "0");
+      // Shapes differ from run to run, and a memory plan would be kept for each of them.
+      session.setMemoryPatternOptimization(false);
+      addDevice(session, options.device());
+      if (model.dataFile().isPresent()) {
+        session.addConfigEntry(
+            "session.model_external_initializers_file_folder_path",
+            model.dataFile().get().toAbsolutePath().getParent().toString());
+      }
+      return environment().createSession(model.bytes(), session);
+    } catch (OrtException e) {
+      throw failure("model: ONNX Runtime refuses it", e);
+    }
+  }
+
+  /** The runtime's exception in one line. */
+  static ModelException failure(String what, OrtException cause) {
+    String message = cause.getMessage() == null ? cause.getCode().name() : cause.getMessage();
+    return new ModelException(what + ": " + message.replaceAll("\\s+", " ").strip(), cause);
+  }
+
+  private static void addDevice(OrtSession.SessionOptions session, String device)
+      throws OrtException {
+    Matcher matcher = DEVICE.matcher(device.toLowerCase(Locale.ROOT));
+    if (!matcher.matches()) {
+      throw new ModelException("device: " + device + " (expected: cpu, cuda or cuda:N)");
+    }
+    if (device.equalsIgnoreCase("cpu")) {
+      return;
+    }
+    EnumSet<OrtProvider> providers = OrtEnvironment.getAvailableProviders();
+    if (!providers.contains(OrtProvider.CUDA)) {
+      throw new ModelException(
+          "device: "
+              + device
+              + " (expected: cpu; this ONNX Runtime is built without CUDA: put"
+              + " com.microsoft.onnxruntime:onnxruntime_gpu "
+              + environment().getVersion()
+              + " on the class path in place of onnxruntime)");
+    }
+    try {
+      session.addCUDA(matcher.group(1) == null ? 0 : Integer.parseInt(matcher.group(1)));
+    } catch (OrtException e) {
+      throw failure("device: " + device + " cannot be used (expected: its driver and CUDA)", e);
+    }
+  }
+}

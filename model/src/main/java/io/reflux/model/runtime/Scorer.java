@@ -1,0 +1,266 @@
+package io.reflux.model.runtime;
+
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.onnx.ScoringGraph;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.LongBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+
+/**
+ * Says how likely a model finds the tokens of given sequences: top-k log-probs, tail mass, entropy.
+ * A sequence's scores do not depend on what else is in its batch. Safe for use by several threads.
+ */
+public final class Scorer implements AutoCloseable {
+  /**
+   * Logits at a time; about five float32 tensors of so many elements are alive in the graph. A
+   * batch that wants more is run in parts.
+   */
+  private static final long LOGITS_A_RUN = 32L << 20;
+
+  private final ModelConfig config;
+  private final int k;
+  private final int rowsARun;
+  private final OpenSession open;
+  // Closing under a running native call would take the process down.
+  private final ReadWriteLock lock = new ReentrantReadWriteLock();
+  private boolean closed;
+
+  /**
+   * Writes the scoring graph of a model and opens it.
+   *
+   * @param k likeliest ids a row, 1 to the vocabulary's size
+   */
+  public Scorer(ModelConfig config, Weights weights, int k, RuntimeOptions options) {
+    this.config = config;
+    this.k = k;
+    this.rowsARun = (int) Math.max(1, LOGITS_A_RUN / config.vocabularySize());
+    this.open = OrtSessions.open(graph -> ScoringGraph.build(config, weights, k, graph), options);
+  }
+
+  /** Likeliest ids a row. */
+  public int k() {
+    return k;
+  }
+
+  /** Tokens that a sequence may have. */
+  public int maxPositions() {
+    return config.maxPositions();
+  }
+
+  /**
+   * Scores one batch, padded to its longest sequence: sequences of like length belong together.
+   *
+   * @return one answer a request, in order
+   * @throws ModelException if a request is not possible: it names the request's index and the value
+   */
+  public List<Scores> score(List<ScoreRequest> requests) {
+    for (int i = 0; i < requests.size(); i++) {
+      check(i, requests.get(i));
+    }
+    lock.readLock().lock();
+    try {
+      if (closed) {
+        throw new IllegalStateException("scorer: closed");
+      }
+      List<Scores> answers = new ArrayList<>(requests.size());
+      int from = 0;
+      while (from < requests.size()) {
+        int to = from + 1;
+        int rows = requests.get(from).rows();
+        while (to < requests.size() && rows + requests.get(to).rows() <= rowsARun) {
+          rows += requests.get(to++).rows();
+        }
+        if (rows <= rowsARun) {
+          answers.addAll(run(requests.subList(from, to)));
+        } else {
+          answers.add(runInParts(requests.get(from)));
+        }
+        from = to;
+      }
+      return answers;
+    } finally {
+      lock.readLock().unlock();
+    }
+  }
+
+  /** Frees the model; waits for batches that are being scored. */
+  @Override
+  public void close() {
+    lock.writeLock().lock();
+    try {
+      if (!closed) {
+        closed = true;
+        open.close();
+      }
+    } finally {
+      lock.writeLock().unlock();
+    }
+  }
+
+  private void check(int index, ScoreRequest request) {
+    int tokens = request.tokenIds().length;
+    if (tokens > config.maxPositions()) {
+      throw new ModelException(
+          "request %d: %d tokens (expected: at most %d, the model's positions)"
+              .formatted(index, tokens, config.maxPositions()));
+    }
+    if (request.firstPosition() < 1 || request.firstPosition() > tokens) {
+      throw new ModelException(
+          "request %d: first position %d (expected: 1 to %d)"
+              .formatted(index, request.firstPosition(), tokens));
+    }
+    if (request.supportSize() < 0
+        || request.supportIds().length != (long) request.rows() * request.supportSize()) {
+      throw new ModelException(
+          "request %d: %d support ids (expected: %d rows x %d)"
+              .formatted(
+                  index, request.supportIds().length, request.rows(), request.supportSize()));
+    }
+    TokenIds.check("request " + index + ": token id", request.tokenIds(), config);
+    TokenIds.check("request " + index + ": support id", request.supportIds(), config);
+  }
+
+  /** A single sequence with more rows than one run may have logits for. */
+  private Scores runInParts(ScoreRequest request) {
+    List<Scores> parts = new ArrayList<>();
+    int support = request.supportSize();
+    for (int row = 0; row < request.rows(); row += rowsARun) {
+      int rows = Math.min(rowsARun, request.rows() - row);
+      // Tokens after the part's last one cannot change its rows.
+      int end = request.firstPosition() + row + rows;
+      parts.addAll(
+          run(
+              List.of(
+                  new ScoreRequest(
+                      Arrays.copyOf(request.tokenIds(), end),
+                      request.firstPosition() + row,
+                      Arrays.copyOfRange(
+                          request.supportIds(), row * support, (row + rows) * support),
+                      support))));
+    }
+    return ScoreParts.join(parts, k);
+  }
+
+  private List<Scores> run(List<ScoreRequest> batch) {
+    int rows = 0;
+    int tokens = 0;
+    int support = 0;
+    for (ScoreRequest request : batch) {
+      rows += request.rows();
+      tokens = Math.max(tokens, request.tokenIds().length);
+      support = Math.max(support, request.supportSize());
+    }
+    if (rows == 0) {
+      return batch.stream().map(request -> ScoreParts.join(List.of(), k)).toList();
+    }
+    // A padding id stands for the ids that a request does not ask about, and must exist.
+    long[] ids = new long[batch.size() * tokens];
+    int[] lengths = new int[batch.size()];
+    long[] predicting = new long[rows];
+    long[] targets = new long[rows];
+    long[] supportIds = new long[rows * support];
+    int row = 0;
+    for (int b = 0; b < batch.size(); b++) {
+      ScoreRequest request = batch.get(b);
+      lengths[b] = request.tokenIds().length;
+      for (int t = 0; t < lengths[b]; t++) {
+        ids[b * tokens + t] = request.tokenIds()[t];
+      }
+      for (int i = 0; i < request.rows(); i++, row++) {
+        predicting[row] = (long) b * tokens + request.firstPosition() + i - 1;
+        targets[row] = request.tokenIds()[request.firstPosition() + i];
+        for (int s = 0; s < request.supportSize(); s++) {
+          supportIds[row * support + s] = request.supportIds()[i * request.supportSize() + s];
+        }
+      }
+    }
+    OrtEnvironment runtime = OrtSessions.environment();
+    try (OnnxTensor idTensor = longs(runtime, ids, batch.size(), tokens);
+        OnnxTensor lengthTensor =
+            OnnxTensor.createTensor(runtime, IntBuffer.wrap(lengths), new long[] {batch.size()});
+        OnnxTensor rowTensor = longs(runtime, predicting, rows);
+        OnnxTensor targetTensor = longs(runtime, targets, rows, 1);
+        OnnxTensor supportTensor = longs(runtime, supportIds, rows, support);
+        OrtSession.Result result =
+            open.session()
+                .run(
+                    Map.of(
+                        ScoringGraph.IDS, idTensor,
+                        ScoringGraph.LENGTHS, lengthTensor,
+                        ScoringGraph.ROWS, rowTensor,
+                        ScoringGraph.TARGETS, targetTensor,
+                        ScoringGraph.SUPPORT, supportTensor))) {
+      LongBuffer topIds = tensor(result, ScoringGraph.TOP_IDS).getLongBuffer();
+      FloatBuffer topLogprobs = floats(result, ScoringGraph.TOP_LOGPROBS);
+      FloatBuffer tail = floats(result, ScoringGraph.TAIL_LOG_MASS);
+      FloatBuffer token = floats(result, ScoringGraph.TOKEN_LOGPROBS);
+      FloatBuffer entropy = floats(result, ScoringGraph.ENTROPY);
+      FloatBuffer supportLogprobs = floats(result, ScoringGraph.SUPPORT_LOGPROBS);
+      List<Scores> answers = new ArrayList<>(batch.size());
+      for (ScoreRequest request : batch) {
+        answers.add(
+            new Scores(
+                request.rows(),
+                k,
+                takeIds(topIds, request.rows() * k),
+                take(topLogprobs, request.rows() * k),
+                take(tail, request.rows()),
+                take(token, request.rows()),
+                take(entropy, request.rows()),
+                takeColumns(supportLogprobs, request.rows(), support, request.supportSize())));
+      }
+      return answers;
+    } catch (OrtException e) {
+      throw OrtSessions.failure(
+          "scoring: a batch of %d x %d tokens failed".formatted(batch.size(), tokens), e);
+    }
+  }
+
+  private static OnnxTensor longs(OrtEnvironment runtime, long[] values, long... shape)
+      throws OrtException {
+    return OnnxTensor.createTensor(runtime, LongBuffer.wrap(values), shape);
+  }
+
+  private static OnnxTensor tensor(OrtSession.Result result, String name) {
+    return (OnnxTensor) result.get(name).orElseThrow();
+  }
+
+  private static FloatBuffer floats(OrtSession.Result result, String name) {
+    return tensor(result, name).getFloatBuffer();
+  }
+
+  private static float[] take(FloatBuffer from, int count) {
+    float[] values = new float[count];
+    from.get(values);
+    return values;
+  }
+
+  private static int[] takeIds(LongBuffer from, int count) {
+    int[] values = new int[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (int) from.get();
+    }
+    return values;
+  }
+
+  private static float[] takeColumns(FloatBuffer from, int rows, int width, int columns) {
+    float[] values = new float[rows * columns];
+    for (int row = 0; row < rows; row++) {
+      from.get(values, row * columns, columns);
+      from.position(from.position() + width - columns);
+    }
+    return values;
+  }
+}

@@ -1,0 +1,30 @@
+package io.reflux.schemas.kafka;
+
+/**
+ * A record that could not be read, now or later.
+ *
+ * @param offset of the record, or of the first piece seen of a record in pieces
+ * @param key the record's key, or null
+ * @param value as it stood, or null; of a record in pieces what was put together so far
+ * @param reason short and countable, such as {@code bad_magic} or {@code incomplete_chunks}
+ * @param message one line for people
+ */
+public record Undecodable(
+    String topic,
+    int partition,
+    long offset,
+    String key,
+    byte[] value,
+    String reason,
+    String message) {
+
+  /** Coordinates for messages: {@code topic-partition@offset}. */
+  public String coordinates() {
+    return topic + "-" + partition + "@" + offset;
+  }
+
+  @Override
+  public String toString() {
+    return coordinates() + ": " + reason + ": " + message;
+  }
+}

@@ -1,0 +1,151 @@
+package io.reflux.snapshots;
+
+import io.reflux.schemas.avro.SnapshotFile;
+import io.reflux.schemas.avro.SnapshotManifest;
+import io.reflux.snapshots.SnapshotException.Kind;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.FileVisitOption;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/** What may be in a snapshot. */
+final class SnapshotFiles {
+  private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
+
+  private SnapshotFiles() {}
+
+  /**
+   * The files of a model directory that travel, by path. Hidden ones stay at home; links are
+   * followed, for Hugging Face's cache is made of them.
+   *
+   * @return paths relative to the directory, with forward slashes
+   */
+  static List<String> list(Path modelDirectory) {
+    if (!Files.isDirectory(modelDirectory)) {
+      throw new SnapshotException(
+          Kind.STORAGE, "snapshot: " + modelDirectory + " (expected: a model directory)");
+    }
+    try (Stream<Path> files = Files.walk(modelDirectory, FileVisitOption.FOLLOW_LINKS)) {
+      List<String> paths =
+          files
+              .filter(Files::isRegularFile)
+              .map(modelDirectory::relativize)
+              .filter(SnapshotFiles::visible)
+              .map(path -> path.toString().replace(path.getFileSystem().getSeparator(), "/"))
+              .sorted()
+              .toList();
+      if (paths.isEmpty()) {
+        throw new SnapshotException(
+            Kind.STORAGE, "snapshot: no file in " + modelDirectory + " (expected: a model)");
+      }
+      return paths;
+    } catch (IOException e) {
+      throw unreadable(modelDirectory, e);
+    } catch (UncheckedIOException e) {
+      throw unreadable(modelDirectory, e.getCause());
+    }
+  }
+
+  /** Refuses a manifest that contradicts itself or reaches outside, before a byte is fetched. */
+  static void check(SnapshotManifest manifest) {
+    String name = "manifest of version " + manifest.getVersion() + ": ";
+    if (manifest.getVersion() < 1) {
+      throw new SnapshotException(Kind.BAD_MANIFEST, name + "version (expected: at least 1)");
+    }
+    if (manifest.getFiles().isEmpty()) {
+      throw new SnapshotException(Kind.BAD_MANIFEST, name + "no files (expected: at least one)");
+    }
+    Set<String> seen = new HashSet<>();
+    long total = 0;
+    for (SnapshotFile file : manifest.getFiles()) {
+      checkPath(name, file.getPath());
+      if (!seen.add(file.getPath())) {
+        throw new SnapshotException(
+            Kind.BAD_MANIFEST, name + file.getPath() + " twice (expected: once)");
+      }
+      long size = file.getSizeBytes();
+      int chunks = file.getChunks();
+      // A chunk carries at least a byte, so neither figure can make us reserve more than is there.
+      if (size < 0 || chunks < 0 || chunks > size || (chunks == 0 && size > 0)) {
+        throw new SnapshotException(
+            Kind.BAD_MANIFEST,
+            name
+                + file.getPath()
+                + ": "
+                + size
+                + " bytes in "
+                + chunks
+                + " chunks (expected: 1 to size chunks, none for an empty file)");
+      }
+      if (!SHA256.matcher(file.getSha256()).matches()) {
+        throw new SnapshotException(
+            Kind.BAD_MANIFEST,
+            name
+                + file.getPath()
+                + ": sha256 "
+                + file.getSha256()
+                + " (expected: 64 lower-case hex digits)");
+      }
+      if (total > Long.MAX_VALUE - size) {
+        throw new SnapshotException(
+            Kind.BAD_MANIFEST, name + "total size (expected: below 2^63 bytes)");
+      }
+      total += size;
+    }
+  }
+
+  static long totalBytes(SnapshotManifest manifest) {
+    return manifest.getFiles().stream().mapToLong(SnapshotFile::getSizeBytes).sum();
+  }
+
+  static void deleteRecursively(Path root) throws IOException {
+    if (!Files.exists(root)) {
+      return;
+    }
+    List<Path> paths;
+    try (Stream<Path> walk = Files.walk(root)) {
+      paths = walk.sorted(Comparator.reverseOrder()).toList();
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
+    for (Path path : paths) {
+      Files.deleteIfExists(path);
+    }
+  }
+
+  private static void checkPath(String name, String path) {
+    boolean safe =
+        !path.isEmpty()
+            && path.indexOf('\\') < 0
+            && path.indexOf(':') < 0
+            && path.chars().noneMatch(c -> c < ' ')
+            && Stream.of(path.split("/", -1))
+                .noneMatch(part -> part.isEmpty() || part.startsWith("."));
+    if (!safe) {
+      throw new SnapshotException(
+          Kind.UNSAFE_PATH,
+          name + "path '" + path + "' (expected: a relative path inside the snapshot)");
+    }
+  }
+
+  private static boolean visible(Path relative) {
+    for (Path part : relative) {
+      if (part.toString().startsWith(".")) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static SnapshotException unreadable(Path path, IOException e) {
+    return new SnapshotException(
+        Kind.STORAGE, "snapshot: cannot read " + path + ": " + e.getMessage(), e);
+  }
+}

@@ -1,0 +1,182 @@
+package io.reflux.snapshots;
+
+import io.reflux.schemas.avro.SnapshotFile;
+import io.reflux.schemas.avro.SnapshotManifest;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.kafka.Topics;
+import io.reflux.snapshots.SnapshotException.Kind;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.util.List;
+import java.util.TreeMap;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.InvalidProducerEpochException;
+import org.apache.kafka.common.errors.ProducerFencedException;
+
+/**
+ * Puts model directories on Kafka, one after the other, under versions that only grow.
+ *
+ * <p>Chunks go first and are all acknowledged. Then the manifest is committed in a transaction, and
+ * only then the channel's pointer moves. The chunks themselves stay out of the transaction: nobody
+ * looks for them without a manifest, and a transaction as long as the upload of a large model would
+ * run into the broker's limits.
+ *
+ * <p>The newest publisher fences every older one: the version is read from the topic after that, so
+ * no two ever assign the same. Safe for use by several threads, which take turns.
+ */
+public final class SnapshotPublisher implements AutoCloseable {
+  static final String TRANSACTIONAL_ID = "snapshot-publisher";
+
+  private final KafkaClients clients;
+  private final Clock clock;
+  private final SnapshotCatalog catalog;
+  private final SnapshotPointers pointers;
+  private Producer<String, byte[]> chunks;
+  private Producer<String, byte[]> manifests;
+  private boolean fenced;
+  private boolean closed;
+
+  public SnapshotPublisher(KafkaClients clients) {
+    this(clients, Clock.systemUTC());
+  }
+
+  SnapshotPublisher(KafkaClients clients, Clock clock) {
+    this.clients = clients;
+    this.clock = clock;
+    this.catalog = new SnapshotCatalog(clients);
+    this.pointers = new SnapshotPointers(clients, clock);
+  }
+
+  /**
+   * Publishes a model directory and moves a channel to it.
+   *
+   * @return what was published
+   * @throws SnapshotException with nothing visible of the new version, except when only the pointer
+   *     could not be moved: then the version is published and not promoted
+   */
+  public synchronized SnapshotManifest publish(Path modelDir, SnapshotInfo info, String channel) {
+    SnapshotManifest manifest = publish(modelDir, info);
+    pointers.forward(channel, manifest.getVersion(), "published at step " + info.trainingStep());
+    return manifest;
+  }
+
+  /** Publishes a model directory; no channel moves. */
+  public synchronized SnapshotManifest publish(Path modelDir, SnapshotInfo info) {
+    if (closed) {
+      throw new IllegalStateException("publisher is closed");
+    }
+    if (fenced) {
+      throw fenced(null);
+    }
+    List<String> paths = SnapshotFiles.list(modelDir);
+    try {
+      open();
+      long latest = catalog.highestVersion();
+      List<SnapshotFile> files = new ChunkSender(clients, chunks).send(modelDir, paths);
+      SnapshotManifest manifest = manifest(info, files, latest);
+      commit(manifest);
+      return manifest;
+    } catch (ProducerFencedException | InvalidProducerEpochException e) {
+      fenced = true;
+      closeProducers();
+      throw fenced(e);
+    } catch (KafkaException e) {
+      // The transaction's outcome may be unknown; new producers settle it before the next version.
+      closeProducers();
+      throw new SnapshotException(
+          Kind.KAFKA, "snapshot of " + modelDir + ": not published: " + e.getMessage(), e);
+    }
+  }
+
+  @Override
+  public synchronized void close() {
+    closed = true;
+    closeProducers();
+  }
+
+  private void open() {
+    if (chunks == null) {
+      chunks = clients.producer("snapshot-chunks");
+    }
+    if (manifests == null) {
+      manifests = clients.transactionalProducer("snapshot-publisher", TRANSACTIONAL_ID);
+      // Before any version is read: from here on an older publisher cannot commit.
+      manifests.initTransactions();
+    }
+  }
+
+  private SnapshotManifest manifest(SnapshotInfo info, List<SnapshotFile> files, long latest) {
+    return SnapshotManifest.newBuilder()
+        .setVersion(latest + 1)
+        .setParent(latest == 0 ? null : latest)
+        .setStudentName(info.studentName())
+        .setCreatedAt(clock.instant())
+        .setFiles(files)
+        .setQuantisation(info.quantisation())
+        .setStudentFingerprint(info.studentFingerprint())
+        .setTeacherFingerprint(info.teacherFingerprint())
+        .setTokenizerFingerprint(info.tokenizerFingerprint())
+        .setChatTemplateFingerprint(info.chatTemplateFingerprint())
+        .setTrainingStep(info.trainingStep())
+        .setTokensTrained(info.tokensTrained())
+        .setParameters(info.parameters())
+        .setInputOffsets(new TreeMap<>(info.inputOffsets()))
+        .setQuality(new TreeMap<>(info.quality()))
+        .setSeed(info.seed())
+        .setCodeVersion(info.codeVersion())
+        .build();
+  }
+
+  private void commit(SnapshotManifest manifest) {
+    String topic = Topics.SNAPSHOTS.fullName(clients.kafka());
+    byte[] encoded = clients.codec().encode(topic, manifest);
+    int limit = Topics.SNAPSHOTS.maxRecordBytes();
+    if (encoded.length > limit) {
+      throw new SnapshotException(
+          Kind.BAD_MANIFEST,
+          "manifest: " + encoded.length + " bytes (expected: at most " + limit + ")");
+    }
+    manifests.beginTransaction();
+    try {
+      manifests.send(new ProducerRecord<>(topic, Long.toString(manifest.getVersion()), encoded));
+      manifests.commitTransaction();
+    } catch (ProducerFencedException | InvalidProducerEpochException e) {
+      throw e;
+    } catch (KafkaException e) {
+      abortQuietly(e);
+      throw e;
+    }
+  }
+
+  private void abortQuietly(KafkaException cause) {
+    try {
+      manifests.abortTransaction();
+    } catch (KafkaException | IllegalStateException e) {
+      cause.addSuppressed(e);
+    }
+  }
+
+  private void closeProducers() {
+    if (chunks != null) {
+      chunks.close();
+      chunks = null;
+    }
+    if (manifests != null) {
+      manifests.close();
+      manifests = null;
+    }
+  }
+
+  private SnapshotException fenced(KafkaException cause) {
+    return new SnapshotException(
+        Kind.FENCED,
+        "snapshot publisher on "
+            + clients.kafka().bootstrapServers()
+            + ": fenced by a newer one (expected: one publisher on "
+            + Topics.SNAPSHOTS.fullName(clients.kafka())
+            + ")",
+        cause);
+  }
+}

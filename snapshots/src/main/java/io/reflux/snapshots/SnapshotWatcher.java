@@ -1,0 +1,281 @@
+package io.reflux.snapshots;
+
+import io.reflux.schemas.avro.SnapshotPointer;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.service.RefluxException;
+import io.reflux.snapshots.SnapshotException.Kind;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.WakeupException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Follows a channel's pointer in a thread of its own.
+ *
+ * <p>The listener hears of each move in order, one at a time; moves that happened while it was busy
+ * are summed up in the last of them. One that it refuses, by throwing, is offered again after a
+ * while, until it is taken or a newer one stands. What was taken is remembered in a file, so that
+ * also after a restart nothing lower is offered, except by an explicit rollback.
+ */
+public final class SnapshotWatcher implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(SnapshotWatcher.class);
+
+  private static final Duration POLL = Duration.ofMillis(500);
+  private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(10);
+
+  /** Who acts on the moves. Called on the watcher's thread. */
+  public interface Listener {
+    /**
+     * Serve this from now on. Returning means that it is served; throwing any runtime exception
+     * means that it is not, and leaves everything as it was.
+     */
+    void moved(SnapshotPointer pointer);
+
+    /** Something kept a move from being taken; what was served before still is. */
+    void problem(SnapshotException problem);
+  }
+
+  private final KafkaClients clients;
+  private final String channel;
+  private final Path stateFile;
+  private final Listener listener;
+  private final Duration firstRetry;
+  private final Duration longestRetry;
+  private final CountDownLatch closing = new CountDownLatch(1);
+  private final Object lock = new Object();
+
+  private Thread thread;
+  private Consumer<String, byte[]> consumer;
+  private ServedFloor floor;
+  private volatile SnapshotPointer taken;
+
+  private SnapshotPointer refused;
+  private SnapshotException reportedUnreadable;
+  private Duration retryDelay;
+  private long retryAtNanos;
+
+  /**
+   * @param stateFile remembers the version taken last; its folder is made if missing
+   */
+  public SnapshotWatcher(KafkaClients clients, String channel, Path stateFile, Listener listener) {
+    this(clients, channel, stateFile, listener, Duration.ofSeconds(1), Duration.ofSeconds(30));
+  }
+
+  SnapshotWatcher(
+      KafkaClients clients,
+      String channel,
+      Path stateFile,
+      Listener listener,
+      Duration firstRetry,
+      Duration longestRetry) {
+    this.clients = clients;
+    this.channel = channel;
+    this.stateFile = stateFile;
+    this.listener = listener;
+    this.firstRetry = firstRetry;
+    this.longestRetry = longestRetry;
+    this.retryDelay = firstRetry;
+  }
+
+  /**
+   * Begins to follow.
+   *
+   * @throws io.reflux.schemas.service.RefluxException if the state file is there and unreadable
+   */
+  public void start() {
+    synchronized (lock) {
+      if (thread != null || closed()) {
+        throw new IllegalStateException("watcher of " + channel + " was started already");
+      }
+      floor = ServedFloor.load(stateFile, channel);
+      thread = new Thread(this::run, "snapshot-watcher-" + channel);
+      thread.setDaemon(true);
+      thread.start();
+    }
+  }
+
+  /** The version that the listener took last, since the start. */
+  public OptionalLong served() {
+    SnapshotPointer now = taken;
+    return now == null ? OptionalLong.empty() : OptionalLong.of(now.getVersion());
+  }
+
+  /** Waits for a listener at work, and interrupts it when it takes long. */
+  @Override
+  public void close() {
+    Thread running;
+    synchronized (lock) {
+      closing.countDown();
+      running = thread;
+      if (consumer != null) {
+        consumer.wakeup();
+      }
+    }
+    if (running == null || running == Thread.currentThread()) {
+      return;
+    }
+    try {
+      running.join(CLOSE_PATIENCE.toMillis());
+      if (running.isAlive()) {
+        running.interrupt();
+        running.join(CLOSE_PATIENCE.toMillis());
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private boolean closed() {
+    return closing.getCount() == 0;
+  }
+
+  private void run() {
+    while (!closed()) {
+      try (Consumer<String, byte[]> opened = clients.consumer("snapshot-watcher", null, Map.of())) {
+        synchronized (lock) {
+          consumer = opened;
+        }
+        follow(opened);
+      } catch (WakeupException | InterruptException e) {
+        // Only close() does either.
+        return;
+      } catch (KafkaException e) {
+        report(TopicScan.failure(Topics.SNAPSHOT_POINTERS.fullName(clients.kafka()), e));
+      } catch (SnapshotException e) {
+        report(e);
+      } catch (RefluxException e) {
+        // Such as a registry that does not answer.
+        report(new SnapshotException(Kind.KAFKA, e.getMessage(), e));
+      } finally {
+        synchronized (lock) {
+          consumer = null;
+        }
+      }
+      pause();
+    }
+  }
+
+  /** Before the connection is tried anew. */
+  private void pause() {
+    try {
+      boolean closed = closing.await(firstRetry.toMillis(), TimeUnit.MILLISECONDS);
+      if (closed) {
+        log.debug("watcher of {} closes", channel);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      closing.countDown();
+    }
+  }
+
+  private void follow(Consumer<String, byte[]> opened) {
+    String topic = Topics.SNAPSHOT_POINTERS.fullName(clients.kafka());
+    List<TopicPartition> partitions = TopicScan.partitions(opened, topic);
+    opened.assign(partitions);
+    opened.seekToBeginning(partitions);
+    // Nothing is acted on before the whole past is known.
+    Map<TopicPartition, Long> ends = opened.endOffsets(partitions);
+    boolean caughtUp = false;
+    PointerFold fold = new PointerFold(clients, channel);
+    while (!closed()) {
+      for (ConsumerRecord<String, byte[]> record : opened.poll(POLL)) {
+        fold.add(record);
+      }
+      caughtUp = caughtUp || TopicScan.allReached(opened, partitions, ends);
+      if (caughtUp) {
+        act(fold);
+      }
+    }
+  }
+
+  private void act(PointerFold fold) {
+    Optional<SnapshotException> unreadable = fold.unreadable();
+    if (unreadable.isPresent()) {
+      if (unreadable.get() != reportedUnreadable) {
+        reportedUnreadable = unreadable.get();
+        report(reportedUnreadable);
+      }
+      return;
+    }
+    SnapshotPointer pointer = fold.current().orElse(null);
+    if (pointer == null || pointer.equals(taken)) {
+      return;
+    }
+    if (!pointer.equals(refused)) {
+      retryDelay = firstRetry;
+    } else if (System.nanoTime() - retryAtNanos < 0) {
+      return;
+    }
+    try {
+      offer(pointer);
+      taken = pointer;
+      refused = null;
+    } catch (SnapshotException e) {
+      refuse(pointer, e);
+    } catch (RuntimeException e) {
+      // A listener may fail in any way; whatever it was, it is reported and tried again.
+      if (closed()) {
+        log.debug("version {} of {} not taken: closing", pointer.getVersion(), channel, e);
+        return;
+      }
+      refuse(
+          pointer,
+          new SnapshotException(
+              Kind.REFUSED, "snapshot " + pointer.getVersion() + ": " + e.getMessage(), e));
+    }
+  }
+
+  private void offer(SnapshotPointer pointer) {
+    if (!floor.allows(pointer)) {
+      throw new SnapshotException(
+          Kind.BACKWARDS,
+          "pointer of channel "
+              + channel
+              + ": version "
+              + pointer.getVersion()
+              + " (expected: at least "
+              + floor.version()
+              + ", served before according to "
+              + floor.file()
+              + ", or a rollback)");
+    }
+    SnapshotPointer before = taken;
+    if (before == null
+        || before.getVersion() != pointer.getVersion()
+        || !before.getManifestSha256().equals(pointer.getManifestSha256())) {
+      listener.moved(pointer);
+    }
+    floor.served(pointer);
+  }
+
+  private void refuse(SnapshotPointer pointer, SnapshotException problem) {
+    refused = pointer;
+    retryAtNanos = System.nanoTime() + retryDelay.toNanos();
+    Duration doubled = retryDelay.multipliedBy(2);
+    retryDelay = doubled.compareTo(longestRetry) > 0 ? longestRetry : doubled;
+    if (!closed()) {
+      report(problem);
+    }
+  }
+
+  private void report(SnapshotException problem) {
+    try {
+      listener.problem(problem);
+    } catch (RuntimeException e) {
+      log.error("listener of channel {} failed on: {}", channel, problem.getMessage(), e);
+    }
+  }
+}
