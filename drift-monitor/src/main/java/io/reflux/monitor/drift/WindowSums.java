@@ -1,0 +1,125 @@
+package io.reflux.monitor.drift;
+
+import io.reflux.schemas.avro.Divergence;
+import io.reflux.schemas.avro.DriftReport;
+import java.nio.ByteBuffer;
+import java.time.Instant;
+import org.apache.kafka.common.errors.SerializationException;
+import org.apache.kafka.common.serialization.Serde;
+import org.apache.kafka.common.serialization.Serdes;
+
+/**
+ * Sums over the requests of one segment in one window; enough for every figure of the report.
+ *
+ * @param klSquares sum over requests of kl_sum²
+ * @param klPositions sum over requests of kl_sum · positions
+ * @param positionSquares sum over requests of positions²
+ */
+record WindowSums(
+    long studentVersion,
+    long requests,
+    long positions,
+    double kl,
+    double klMax,
+    double klSquares,
+    double klPositions,
+    double positionSquares,
+    long agreements,
+    double acceptance,
+    double entropy) {
+  static final WindowSums EMPTY = new WindowSums(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+  private static final byte FORMAT = 1;
+  private static final int BYTES = 1 + 11 * Long.BYTES;
+
+  WindowSums plus(Divergence d) {
+    double n = d.getPositions();
+    double k = d.getKlSum();
+    return new WindowSums(
+        Math.max(studentVersion, d.getStudentVersion()),
+        requests + 1,
+        positions + d.getPositions(),
+        kl + k,
+        Math.max(klMax, d.getKlMax()),
+        klSquares + k * k,
+        klPositions + k * n,
+        positionSquares + n * n,
+        agreements + d.getAgreements(),
+        acceptance + d.getAcceptanceSum(),
+        entropy + d.getEntropySum());
+  }
+
+  DriftReport report(String segment, long start, long end) {
+    double mean = kl / positions;
+    return DriftReport.newBuilder()
+        .setSegment(segment)
+        .setWindowStart(Instant.ofEpochMilli(start))
+        .setWindowEnd(Instant.ofEpochMilli(end))
+        .setStudentVersion(studentVersion)
+        .setRequests(requests)
+        .setPositions(positions)
+        .setKlMean(mean)
+        .setKlStandardError(standardError(mean))
+        .setKlMax(klMax)
+        .setAgreement((double) agreements / positions)
+        .setAcceptance(acceptance / positions)
+        .setTeacherEntropy(entropy / positions)
+        .build();
+  }
+
+  /**
+   * Of the ratio of sums, as requests are drawn and positions within one are not independent: the
+   * linearised estimator, √(n/(n−1) · Σ(k − mean·p)²) / Σp. NaN with fewer than two requests, which
+   * say nothing of their spread.
+   */
+  private double standardError(double mean) {
+    if (requests < 2) {
+      return Double.NaN;
+    }
+    double squares = klSquares - 2 * mean * klPositions + mean * mean * positionSquares;
+    return Math.sqrt(Math.max(0, squares) * requests / (requests - 1)) / positions;
+  }
+
+  static Serde<WindowSums> serde() {
+    return Serdes.serdeFrom(
+        (topic, sums) -> sums == null ? null : sums.toBytes(),
+        (topic, bytes) -> bytes == null ? null : fromBytes(topic, bytes));
+  }
+
+  private byte[] toBytes() {
+    return ByteBuffer.allocate(BYTES)
+        .put(FORMAT)
+        .putLong(studentVersion)
+        .putLong(requests)
+        .putLong(positions)
+        .putDouble(kl)
+        .putDouble(klMax)
+        .putDouble(klSquares)
+        .putDouble(klPositions)
+        .putDouble(positionSquares)
+        .putLong(agreements)
+        .putDouble(acceptance)
+        .putDouble(entropy)
+        .array();
+  }
+
+  private static WindowSums fromBytes(String topic, byte[] bytes) {
+    if (bytes.length != BYTES || bytes[0] != FORMAT) {
+      throw new SerializationException(
+          topic + ": window of " + bytes.length + " bytes (expected: " + BYTES + ", format " + FORMAT + ")");
+    }
+    ByteBuffer in = ByteBuffer.wrap(bytes, 1, BYTES - 1);
+    return new WindowSums(
+        in.getLong(),
+        in.getLong(),
+        in.getLong(),
+        in.getDouble(),
+        in.getDouble(),
+        in.getDouble(),
+        in.getDouble(),
+        in.getDouble(),
+        in.getLong(),
+        in.getDouble(),
+        in.getDouble());
+  }
+}

@@ -1,0 +1,271 @@
+package io.reflux.monitor.web;
+
+import com.linecorp.armeria.common.HttpData;
+import com.linecorp.armeria.common.HttpHeaderNames;
+import com.linecorp.armeria.common.HttpRequest;
+import com.linecorp.armeria.common.HttpResponse;
+import com.linecorp.armeria.common.HttpStatus;
+import com.linecorp.armeria.common.MediaType;
+import com.linecorp.armeria.common.ResponseHeaders;
+import com.linecorp.armeria.common.sse.ServerSentEvent;
+import com.linecorp.armeria.common.stream.StreamMessage;
+import com.linecorp.armeria.common.stream.StreamWriter;
+import com.linecorp.armeria.server.HttpService;
+import com.linecorp.armeria.server.Server;
+import com.linecorp.armeria.server.ServerBuilder;
+import com.linecorp.armeria.server.ServiceRequestContext;
+import com.linecorp.armeria.server.streaming.ServerSentEvents;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.reflux.monitor.drift.AlertOptions;
+import io.reflux.monitor.view.LoopState;
+import io.reflux.schemas.service.RefluxException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The page and its interfaces over HTTP: {@code /}, {@code /api/state}, {@code /api/events}, {@code
+ * /metrics}, {@code /health}. It only reads, and loads nothing from elsewhere.
+ */
+public final class MonitorPage implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(MonitorPage.class);
+  private static final String CHARTS =
+      "/META-INF/resources/webjars/chart.js/4.5.1/dist/chart.umd.min.js";
+  private static final String POLICY =
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src"
+          + " 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  private static final MediaType PROMETHEUS =
+      MediaType.parse("text/plain; version=0.0.4; charset=utf-8");
+  private static final MediaType JAVASCRIPT = MediaType.parse("text/javascript; charset=utf-8");
+  private static final int MOST_LISTENERS = 100;
+
+  private final Supplier<LoopState> states;
+  private final MeterRegistry meters;
+  private final BooleanSupplier healthy;
+  private final StateJson json;
+  private final String host;
+  private final boolean loopback;
+  private final Server server;
+  private final Set<Listener> listeners = ConcurrentHashMap.newKeySet();
+  private final ScheduledExecutorService ticker =
+      Executors.newSingleThreadScheduledExecutor(
+          task -> {
+            Thread thread = new Thread(task, "monitor-page");
+            thread.setDaemon(true);
+            return thread;
+          });
+
+  /** One browser that follows the events. */
+  private final class Listener {
+    private final StreamWriter<ServerSentEvent> writer = StreamMessage.streaming();
+    private final StateJson.Cursor cursor = new StateJson.Cursor();
+    private CompletableFuture<Void> read = CompletableFuture.completedFuture(null);
+
+    /** Passes over a browser that has not read what it has: nothing may pile up here. */
+    private synchronized void send(LoopState state) {
+      if (read.isDone()
+          && writer.tryWrite(ServerSentEvent.ofData(json.since(state, cursor)))) {
+        read = writer.whenConsumed();
+      }
+    }
+  }
+
+  /**
+   * @param port 0 takes any free one
+   * @param states asked once a second while somebody looks, and at each request
+   * @param healthy what {@code /health} answers
+   */
+  public MonitorPage(
+      String host,
+      int port,
+      Supplier<LoopState> states,
+      AlertOptions alertOptions,
+      MeterRegistry meters,
+      BooleanSupplier healthy) {
+    this.states = states;
+    this.meters = meters;
+    this.healthy = healthy;
+    this.json = new StateJson(alertOptions);
+    this.host = host;
+    InetSocketAddress address = new InetSocketAddress(host, port);
+    if (address.isUnresolved()) {
+      throw new RefluxException("reflux.monitor.host: " + host + " (expected: a known address)");
+    }
+    InetAddress resolved = address.getAddress();
+    this.loopback = resolved.isLoopbackAddress();
+    ServerBuilder builder = Server.builder().http(address);
+    file(builder, "/", "index.html", MediaType.HTML_UTF_8);
+    file(builder, "/style.css", "style.css", MediaType.CSS_UTF_8);
+    file(builder, "/app.js", "app.js", JAVASCRIPT);
+    file(builder, "/charts.js", "charts.js", JAVASCRIPT);
+    file(builder, "/icon.svg", "icon.svg", MediaType.SVG_UTF_8);
+    file(builder, "/chart.umd.min.js", CHARTS, JAVASCRIPT);
+    builder
+        .service("/api/state", get(ctx -> text(MediaType.JSON_UTF_8, json.whole(states.get()))))
+        .service("/api/events", get(this::events))
+        .service(
+            "/metrics", get(ctx -> text(PROMETHEUS, PrometheusText.of(states.get(), meters))))
+        .service("/health", get(ctx -> health()))
+        .decorator(this::guard)
+        .gracefulShutdownTimeoutMillis(0, 2000);
+    this.server = builder.build();
+  }
+
+  /**
+   * Listens.
+   *
+   * @throws RefluxException when the port is taken
+   */
+  public void start() {
+    try {
+      server.start().join();
+    } catch (CompletionException e) {
+      throw new RefluxException(
+          "reflux.monitor.port: cannot listen on " + host + ": " + e.getCause().getMessage(), e);
+    }
+    ticker.scheduleAtFixedRate(this::broadcast, 1, 1, TimeUnit.SECONDS);
+  }
+
+  /** The port that it listens on. */
+  public int port() {
+    return server.activeLocalPort();
+  }
+
+  /** Address for a browser on this machine. */
+  public String url() {
+    return "http://" + (loopback ? "127.0.0.1" : host) + ":" + port() + "/";
+  }
+
+  @Override
+  public void close() {
+    ticker.shutdownNow();
+    listeners.forEach(listener -> listener.writer.close());
+    server.stop().join();
+    server.close();
+  }
+
+  private static HttpService get(Function<ServiceRequestContext, HttpResponse> answer) {
+    return (ctx, req) ->
+        switch (req.method()) {
+          case GET, HEAD -> answer.apply(ctx);
+          default ->
+              HttpResponse.of(
+                  ResponseHeaders.of(
+                      HttpStatus.METHOD_NOT_ALLOWED, HttpHeaderNames.ALLOW, "GET, HEAD"));
+        };
+  }
+
+  /**
+   * Refuses names that are not this machine's while listening on loopback only, so that no foreign
+   * page can read this one by pointing its own name here; adds the security headers.
+   */
+  private HttpResponse guard(HttpService next, ServiceRequestContext ctx, HttpRequest req)
+      throws Exception {
+    if (loopback && !local(req.authority())) {
+      return HttpResponse.of(
+          HttpStatus.FORBIDDEN,
+          MediaType.PLAIN_TEXT_UTF_8,
+          "Host: " + req.authority() + " (expected: localhost or a loopback address)\n");
+    }
+    ctx.mutateAdditionalResponseHeaders(
+        headers ->
+            headers
+                .add(HttpHeaderNames.CONTENT_SECURITY_POLICY, POLICY)
+                .add(HttpHeaderNames.X_CONTENT_TYPE_OPTIONS, "nosniff")
+                .add(HttpHeaderNames.REFERRER_POLICY, "no-referrer"));
+    return next.serve(ctx, req);
+  }
+
+  private static boolean local(String authority) {
+    if (authority == null) {
+      return false;
+    }
+    String name = authority.replaceFirst(":\\d+$", "");
+    return name.equals("localhost") || name.equals("[::1]") || name.matches("127(\\.\\d{1,3}){3}");
+  }
+
+  private HttpResponse health() {
+    boolean well = healthy.getAsBoolean();
+    return HttpResponse.of(
+        well ? HttpStatus.OK : HttpStatus.SERVICE_UNAVAILABLE,
+        MediaType.JSON_UTF_8,
+        well ? "{\"status\":\"up\"}" : "{\"status\":\"down\"}");
+  }
+
+  private HttpResponse events(ServiceRequestContext ctx) {
+    if (listeners.size() >= MOST_LISTENERS) {
+      return HttpResponse.of(
+          HttpStatus.SERVICE_UNAVAILABLE,
+          MediaType.PLAIN_TEXT_UTF_8,
+          "listeners: " + listeners.size() + " (expected: below " + MOST_LISTENERS + ")\n");
+    }
+    ctx.clearRequestTimeout();
+    Listener listener = new Listener();
+    listeners.add(listener);
+    listener.writer.whenComplete().handle((ok, failure) -> listeners.remove(listener));
+    listener.send(states.get());
+    return ServerSentEvents.fromPublisher(
+        ResponseHeaders.builder(HttpStatus.OK)
+            .contentType(MediaType.EVENT_STREAM)
+            .add(HttpHeaderNames.CACHE_CONTROL, "no-store")
+            .build(),
+        listener.writer);
+  }
+
+  private void broadcast() {
+    if (listeners.isEmpty()) {
+      return;
+    }
+    try {
+      LoopState state = states.get();
+      listeners.forEach(listener -> listener.send(state));
+    } catch (RuntimeException e) {
+      // a thrown exception would end the schedule, and every open page with it
+      log.error("monitor page: {}", e.toString(), e);
+    }
+  }
+
+  private static HttpResponse text(MediaType type, String body) {
+    return HttpResponse.of(
+        ResponseHeaders.builder(HttpStatus.OK)
+            .contentType(type)
+            .add(HttpHeaderNames.CACHE_CONTROL, "no-store")
+            .build(),
+        HttpData.ofUtf8(body));
+  }
+
+  private static void file(ServerBuilder builder, String path, String resource, MediaType type) {
+    byte[] bytes = read(resource);
+    ResponseHeaders headers =
+        ResponseHeaders.builder(HttpStatus.OK)
+            .contentType(type)
+            .add(HttpHeaderNames.CACHE_CONTROL, "no-cache")
+            .build();
+    builder.service(path, get(ctx -> HttpResponse.of(headers, HttpData.wrap(bytes))));
+  }
+
+  private static byte[] read(String resource) {
+    try (InputStream in = MonitorPage.class.getResourceAsStream(resource)) {
+      if (in == null) {
+        throw new IllegalStateException("resource " + resource + " is not on the class path");
+      }
+      return in.readAllBytes();
+    } catch (IOException e) {
+      throw new UncheckedIOException(resource, e);
+    }
+  }
+}
