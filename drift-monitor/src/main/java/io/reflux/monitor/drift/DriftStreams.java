@@ -2,6 +2,7 @@ package io.reflux.monitor.drift;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.registry.RegistryException;
 import io.reflux.schemas.service.RefluxException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -11,6 +12,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
@@ -45,6 +47,10 @@ public final class DriftStreams implements AutoCloseable {
     streams = new KafkaStreams(DriftTopology.build(clients, options, meters), properties);
     streams.setUncaughtExceptionHandler(
         failure -> {
+          if (passes(failure)) {
+            log.warn("drift stream: {}; starting its thread again", failure.toString());
+            return StreamThreadExceptionResponse.REPLACE_THREAD;
+          }
           log.error("drift stream failed: {}", failure.toString(), failure);
           termination.completeExceptionally(
               new RefluxException("drift stream: " + failure.getMessage(), failure));
@@ -79,6 +85,17 @@ public final class DriftStreams implements AutoCloseable {
     if (!streams.state().isRunningOrRebalancing()) {
       throw new RefluxException("drift stream: " + streams.state() + " (expected: RUNNING)");
     }
+  }
+
+  /** Whether the same work may succeed later: brokers or the registry were away. */
+  private static boolean passes(Throwable failure) {
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      if (cause instanceof RetriableException
+          || (cause instanceof RegistryException registry && registry.isTransient())) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Completes exceptionally when the stream has failed for good, normally once it is closed. */

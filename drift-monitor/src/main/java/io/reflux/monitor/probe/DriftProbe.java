@@ -29,8 +29,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.KafkaException;
-import org.apache.kafka.common.errors.InvalidProducerEpochException;
-import org.apache.kafka.common.errors.ProducerFencedException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -145,12 +143,6 @@ public final class DriftProbe implements AutoCloseable {
       while (!closed()) {
         try {
           compareUntilClosed();
-        } catch (ProducerFencedException | InvalidProducerEpochException e) {
-          throw new RefluxException(
-              "drift probe: transactional id "
-                  + transactionalId
-                  + " (expected: not used by another running monitor)",
-              e);
         } catch (KafkaException e) {
           log.warn("drift probe: {}; starting over", e.toString());
         } catch (RefluxException e) {

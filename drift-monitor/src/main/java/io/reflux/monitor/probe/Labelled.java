@@ -8,7 +8,6 @@ import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 
 /**
  * A label record with its distributions decoded.
@@ -21,14 +20,16 @@ record Labelled(
     Received<SoftLabels> received, int[] tokenIds, SoftLabelBlock block, boolean[] counted) {
 
   /**
-   * @throws SoftLabelFormatException when the labels cannot be read, or do not fit the sequence
+   * @param received one that {@link ServedStudent#refuse(SoftLabels)} does not refuse
+   * @throws SoftLabelFormatException when the labels cannot be read
    */
   static Labelled of(Received<SoftLabels> received) throws SoftLabelFormatException {
     SoftLabels record = received.value();
     int[] ids = record.getTokenIds().stream().mapToInt(Integer::intValue).toArray();
     SoftLabelBlock block =
         SoftLabelCodec.decode(bytes(record.getLabels()), record.getVocabularySize());
-    return new Labelled(received, ids, block, mask(record.getLossMask(), block.rows()));
+    int positions = ids.length - record.getPromptLength();
+    return new Labelled(received, ids, block, mask(record.getLossMask(), positions));
   }
 
   ScoreRequest request() {
@@ -113,15 +114,11 @@ record Labelled(
     return picked;
   }
 
-  private static boolean[] mask(ByteBuffer mask, int rows) throws SoftLabelFormatException {
+  private static boolean[] mask(ByteBuffer mask, int rows) {
     if (mask == null) {
       return null;
     }
     byte[] bits = bytes(mask);
-    if (bits.length != (rows + 7) / 8) {
-      throw new SoftLabelFormatException(
-          "loss_mask: " + bits.length + " bytes (expected: " + (rows + 7) / 8 + " for " + rows + " positions)");
-    }
     boolean[] counted = new boolean[rows];
     for (int row = 0; row < rows; row++) {
       counted[row] = (bits[row >> 3] >> (row & 7) & 1) == 1;
@@ -133,20 +130,5 @@ record Labelled(
     byte[] bytes = new byte[buffer.remaining()];
     buffer.duplicate().get(bytes);
     return bytes;
-  }
-
-  @Override
-  public boolean equals(Object other) {
-    return this == other;
-  }
-
-  @Override
-  public int hashCode() {
-    return System.identityHashCode(this);
-  }
-
-  @Override
-  public String toString() {
-    return received.coordinates() + " " + Arrays.toString(tokenIds);
   }
 }

@@ -20,6 +20,9 @@ import java.util.Optional;
 
 /** A snapshot, opened for scoring. Belongs to one thread. */
 final class ServedStudent implements AutoCloseable {
+  /** The student's own likeliest ids: its mass outside the teacher's is exact to more digits so. */
+  private static final int OWN_IDS = 32;
+
   private final SnapshotManifest manifest;
   private final String tokenizerFingerprint;
   private final int vocabularySize;
@@ -31,7 +34,9 @@ final class ServedStudent implements AutoCloseable {
     this.tokenizerFingerprint = model.tokenizerFingerprint();
     this.vocabularySize = model.config().vocabularySize();
     this.maxPositions = model.config().maxPositions();
-    this.scorer = new Scorer(model.config(), model.weights(), 1, runtime);
+    this.scorer =
+        new Scorer(
+            model.config(), model.weights(), Math.min(OWN_IDS, vocabularySize), runtime);
   }
 
   /**
@@ -93,6 +98,10 @@ final class ServedStudent implements AutoCloseable {
     if (labels.getPromptLength() < 1 || labels.getPromptLength() > tokens) {
       return refusal("bad_prompt_length", "prompt_length", labels.getPromptLength(), "1 to " + tokens);
     }
+    int maskBytes = (tokens - labels.getPromptLength() + 7) / 8;
+    if (labels.getLossMask() != null && labels.getLossMask().remaining() != maskBytes) {
+      return refusal("bad_mask", "loss_mask bytes", labels.getLossMask().remaining(), maskBytes);
+    }
     return Optional.empty();
   }
 
@@ -142,10 +151,10 @@ final class ServedStudent implements AutoCloseable {
         .setRequestedAt(labels.getRequestedAt())
         .setStudentVersion(version())
         .setTeacherFingerprint(labels.getTeacherFingerprint())
-        .setPositions(result.rows())
+        .setPositions(Math.toIntExact(result.rows()))
         .setKlSum(result.klSum())
         .setKlMax(result.klMax())
-        .setAgreements(result.agreements())
+        .setAgreements(Math.toIntExact(result.agreements()))
         .setAcceptanceSum(result.acceptanceSum())
         .setEntropySum(entropy)
         .build();

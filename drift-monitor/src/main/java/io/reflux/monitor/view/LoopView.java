@@ -10,7 +10,7 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topic;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.registry.DecodeException;
-import io.reflux.schemas.registry.RegistryException;
+import io.reflux.schemas.service.RefluxException;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.HashMap;
@@ -136,7 +136,7 @@ public final class LoopView implements AutoCloseable {
           figures.read(fold);
         } catch (InterruptException e) {
           return;
-        } catch (KafkaException e) {
+        } catch (KafkaException | RefluxException e) {
           log.warn("loop view: brokers: {}; trying again", e.toString());
         }
       } while (!closedWithin(BROKERS_EVERY));
@@ -153,7 +153,7 @@ public final class LoopView implements AutoCloseable {
         }
       } catch (WakeupException | InterruptException e) {
         return; // only close does that
-      } catch (KafkaException | RegistryException e) {
+      } catch (KafkaException | RefluxException e) {
         log.warn("loop view: {}; starting over", e.toString());
         fold.clear();
       }

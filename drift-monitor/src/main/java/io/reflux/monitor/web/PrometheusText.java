@@ -1,17 +1,14 @@
 package io.reflux.monitor.web;
 
-import io.micrometer.core.instrument.Measurement;
-import io.micrometer.core.instrument.Meter;
 import io.micrometer.core.instrument.MeterRegistry;
-import io.micrometer.core.instrument.Tag;
 import io.reflux.monitor.view.LoopState;
 import io.reflux.monitor.view.LoopState.Lag;
 import io.reflux.monitor.view.LoopState.ServiceState;
 import io.reflux.monitor.view.LoopState.TopicState;
 import io.reflux.schemas.avro.DriftReport;
+import io.reflux.schemas.service.MeterFigures;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -27,7 +24,7 @@ final class PrometheusText {
   static String of(LoopState state, MeterRegistry meters) {
     PrometheusText text = new PrometheusText();
     text.loop(state);
-    meters.getMeters().forEach(text::own);
+    text.figures("reflux_monitor_own_", MeterFigures.of(meters));
     StringBuilder out = new StringBuilder();
     text.families.forEach(
         (name, family) -> {
@@ -47,7 +44,7 @@ final class PrometheusText {
       String[] labels = {"service", service.service(), "instance", service.instance()};
       gauge("reflux_service_up", up ? 1 : 0, labels);
       // Only the services know which of their figures are counters.
-      service.metrics().forEach((n, v) -> sample("reflux_" + service.service() + "_" + n, "untyped", v, labels));
+      figures("reflux_" + service.service() + "_", service.metrics(), labels);
     }
     for (TopicState topic : state.topics()) {
       gauge("reflux_topic_records", topic.records(), "topic", topic.name());
@@ -83,30 +80,25 @@ final class PrometheusText {
             });
   }
 
-  private void own(Meter meter) {
-    List<String> labels = new ArrayList<>();
-    for (Tag tag : meter.getId().getTags()) {
-      labels.add(tag.getKey());
-      labels.add(tag.getValue());
-    }
-    for (Measurement measurement : meter.measure()) {
-      boolean counts =
-          switch (measurement.getStatistic()) {
-            case COUNT, TOTAL, TOTAL_TIME -> true;
-            default -> false;
-          };
-      String suffix =
-          switch (measurement.getStatistic()) {
-            case COUNT -> "_total";
-            case VALUE -> "";
-            default -> "_" + measurement.getStatistic().name().toLowerCase(Locale.ROOT);
-          };
-      sample(
-          "reflux_monitor_own_" + meter.getId().getName() + suffix,
-          counts ? "counter" : "gauge",
-          measurement.getValue(),
-          labels.toArray(String[]::new));
-    }
+  /** Names as {@link MeterFigures} gives them: tags follow in braces, sums over them are bare. */
+  private void figures(String prefix, Map<String, Double> figures, String... labels) {
+    figures.forEach(
+        (name, value) -> {
+          int brace = name.indexOf('{');
+          if (brace < 0) {
+            if (figures.keySet().stream().noneMatch(n -> n.startsWith(name + "{"))) {
+              sample(prefix + name, "untyped", value, labels);
+            }
+            return;
+          }
+          List<String> all = new ArrayList<>(List.of(labels));
+          for (String tag : name.substring(brace + 1, name.length() - 1).split(",")) {
+            int equals = tag.indexOf('=');
+            all.add(equals < 0 ? "tag" : tag.substring(0, equals));
+            all.add(tag.substring(equals + 1));
+          }
+          sample(prefix + name.substring(0, brace), "untyped", value, all.toArray(String[]::new));
+        });
   }
 
   private void gauge(String name, double value, String... labels) {
