@@ -41,7 +41,8 @@ public record AlertOptions(
 
   private static void atLeastOne(String key, int value) {
     if (value < 1) {
-      throw new RefluxException("reflux.monitor.alert." + key + ": " + value + " (expected: 1 or more)");
+      throw new RefluxException(
+          "reflux.monitor.alert." + key + ": " + value + " (expected: 1 or more)");
     }
   }
 }

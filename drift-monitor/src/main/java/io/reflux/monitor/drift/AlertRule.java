@@ -9,16 +9,16 @@ import java.util.Optional;
 /**
  * Decides, report by report, whether a segment's alert is raised or cleared.
  *
- * <p>A student that starts untrained stands far from its teacher without anything having drifted, so
- * a segment is first <em>armed</em>: only after {@code armWindows} good windows in a row may it
+ * <p>A student that starts untrained stands far from its teacher without anything having drifted,
+ * so a segment is first <em>armed</em>: only after {@code armWindows} good windows in a row may it
  * raise. A segment whose first window with requests enough comes once all traffic is armed is armed
  * by that: traffic that the student has hardly seen is exactly what an alert is for. Once armed,
  * always armed.
  *
- * <p>An armed segment raises after {@code raiseWindows} bad windows in a row and clears after {@code
- * clearWindows} good ones. The two thresholds apart keep an alert from flapping; a window between
- * them, or with fewer than {@code minRequests} requests, never raises or clears: the first kind ends
- * a streak, the second is passed over as if it had not been.
+ * <p>An armed segment raises after {@code raiseWindows} bad windows in a row and clears after
+ * {@code clearWindows} good ones. The two thresholds apart keep an alert from flapping; a window
+ * between them, or with fewer than {@code minRequests} requests, never raises or clears: the first
+ * kind ends a streak, the second is passed over as if it had not been.
  */
 final class AlertRule {
   /** The figure that is watched. */
@@ -51,9 +51,7 @@ final class AlertRule {
     int badStreak = bad ? standing.badStreak() + 1 : 0;
     int goodStreak = good ? standing.goodStreak() + 1 : 0;
     boolean armed =
-        standing.armed()
-            || goodStreak >= options.armWindows()
-            || (allArmed && !standing.judged());
+        standing.armed() || goodStreak >= options.armWindows() || (allArmed && !standing.judged());
 
     if (standing.alertId().isEmpty() && armed && badStreak >= options.raiseWindows()) {
       String id = report.getSegment() + "@" + report.getWindowEnd().toEpochMilli();
@@ -77,12 +75,7 @@ final class AlertRule {
   }
 
   private static DriftAlert alert(
-      String id,
-      AlertState state,
-      DriftReport report,
-      double threshold,
-      String side,
-      int windows) {
+      String id, AlertState state, DriftReport report, double threshold, String side, int windows) {
     String segment =
         report.getSegment().equals(DriftWindows.ALL)
             ? "all traffic"

@@ -35,8 +35,7 @@ public final class DriftStreams implements AutoCloseable {
   public DriftStreams(
       KafkaClients clients, DriftOptions options, Path stateDir, MeterRegistry meters) {
     Properties properties = new Properties();
-    for (Map.Entry<String, Object> entry :
-        clients.streamsProperties("monitor-drift").entrySet()) {
+    for (Map.Entry<String, Object> entry : clients.streamsProperties("monitor-drift").entrySet()) {
       properties.put(entry.getKey(), entry.getValue());
     }
     properties.put(StreamsConfig.STATE_DIR_CONFIG, stateDir.toString());

@@ -22,11 +22,12 @@ import org.apache.kafka.streams.state.Stores;
 /**
  * The stream from divergences to reports and alerts.
  *
- * <p>Divergences are keyed by segment over several partitions, yet the figures over all traffic, and
- * one clock for all segments, need every one of them in one place. They are therefore sent through
- * an internal topic with a single partition. That is cheap: a divergence is about 150 bytes, and the
- * probe compares some tens of requests a second, three orders of magnitude below what one partition
- * carries. Standby and failover work as ever: the partition moves with its state.
+ * <p>Divergences are keyed by segment over several partitions, yet the figures over all traffic,
+ * and one clock for all segments, need every one of them in one place. They are therefore sent
+ * through an internal topic with a single partition. That is cheap: a divergence is about 150
+ * bytes, and the probe compares some tens of requests a second, three orders of magnitude below
+ * what one partition carries. Standby and failover work as ever: the partition moves with its
+ * state.
  */
 final class DriftTopology {
   private DriftTopology() {}

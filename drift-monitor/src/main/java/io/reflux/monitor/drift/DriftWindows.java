@@ -19,8 +19,8 @@ import org.apache.kafka.streams.state.KeyValueIterator;
 import org.apache.kafka.streams.state.KeyValueStore;
 
 /**
- * Sums divergences into windows of event time, and forwards a report a segment when a window closes,
- * followed by the alert that it changes, if any.
+ * Sums divergences into windows of event time, and forwards a report a segment when a window
+ * closes, followed by the alert that it changes, if any.
  *
  * <p>All traffic passes one instance of this, so there is one clock: the newest event time seen. A
  * window of a quiet segment therefore closes as soon as any traffic moves past it, and "late" means

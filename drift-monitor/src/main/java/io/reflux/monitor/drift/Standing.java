@@ -15,8 +15,7 @@ import org.apache.kafka.common.serialization.Serdes;
  * @param badStreak bad windows in a row
  * @param alertId of the alert that is raised now, or empty
  */
-record Standing(
-    boolean judged, boolean armed, int goodStreak, int badStreak, String alertId) {
+record Standing(boolean judged, boolean armed, int goodStreak, int badStreak, String alertId) {
   /** A segment's standing before its first window. */
   static final Standing FIRST = new Standing(false, false, 0, 0, "");
 

@@ -106,7 +106,14 @@ record WindowSums(
   private static WindowSums fromBytes(String topic, byte[] bytes) {
     if (bytes.length != BYTES || bytes[0] != FORMAT) {
       throw new SerializationException(
-          topic + ": window of " + bytes.length + " bytes (expected: " + BYTES + ", format " + FORMAT + ")");
+          topic
+              + ": window of "
+              + bytes.length
+              + " bytes (expected: "
+              + BYTES
+              + ", format "
+              + FORMAT
+              + ")");
     }
     ByteBuffer in = ByteBuffer.wrap(bytes, 1, BYTES - 1);
     return new WindowSums(

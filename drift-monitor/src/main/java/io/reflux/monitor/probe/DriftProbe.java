@@ -41,8 +41,8 @@ import org.slf4j.LoggerFactory;
  * on another topic and never looked at.
  *
  * <p>Divergences and consumer offsets go out in one transaction: one divergence a compared request
- * under read_committed, whatever is killed when. What cannot be compared goes to the dead letters in
- * the same transaction.
+ * under read_committed, whatever is killed when. What cannot be compared goes to the dead letters
+ * in the same transaction.
  */
 public final class DriftProbe implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(DriftProbe.class);
@@ -200,8 +200,7 @@ public final class DriftProbe implements AutoCloseable {
         count("undecodable", undecodable.size());
         List<Divergence> divergences = compareAll(received, dead);
         divergences.forEach(divergence -> writer.send(divergence.getSegment(), divergence));
-        producer.sendOffsetsToTransaction(
-            reader.positions(), reader.consumer().groupMetadata());
+        producer.sendOffsetsToTransaction(reader.positions(), reader.consumer().groupMetadata());
         producer.commitTransaction();
         compared.increment(divergences.size());
         positions.increment(divergences.stream().mapToInt(Divergence::getPositions).sum());

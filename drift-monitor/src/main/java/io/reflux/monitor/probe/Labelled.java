@@ -33,8 +33,7 @@ record Labelled(
   }
 
   ScoreRequest request() {
-    return new ScoreRequest(
-        tokenIds, received.value().getPromptLength(), block.ids(), block.k());
+    return new ScoreRequest(tokenIds, received.value().getPromptLength(), block.ids(), block.k());
   }
 
   /** Padding's share is the batcher's matter: this is the sequence alone. */

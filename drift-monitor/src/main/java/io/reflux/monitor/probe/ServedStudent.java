@@ -35,8 +35,7 @@ final class ServedStudent implements AutoCloseable {
     this.vocabularySize = model.config().vocabularySize();
     this.maxPositions = model.config().maxPositions();
     this.scorer =
-        new Scorer(
-            model.config(), model.weights(), Math.min(OWN_IDS, vocabularySize), runtime);
+        new Scorer(model.config(), model.weights(), Math.min(OWN_IDS, vocabularySize), runtime);
   }
 
   /**
@@ -86,7 +85,8 @@ final class ServedStudent implements AutoCloseable {
           manifest.getChatTemplateFingerprint());
     }
     if (labels.getVocabularySize() != vocabularySize) {
-      return refusal("vocabulary_mismatch", "vocabulary_size", labels.getVocabularySize(), vocabularySize);
+      return refusal(
+          "vocabulary_mismatch", "vocabulary_size", labels.getVocabularySize(), vocabularySize);
     }
     if (labels.getTemperature() != 1) {
       return refusal("temperature", "temperature", labels.getTemperature(), 1);
@@ -96,7 +96,8 @@ final class ServedStudent implements AutoCloseable {
       return refusal("too_long", "tokens", tokens, "at most " + maxPositions);
     }
     if (labels.getPromptLength() < 1 || labels.getPromptLength() > tokens) {
-      return refusal("bad_prompt_length", "prompt_length", labels.getPromptLength(), "1 to " + tokens);
+      return refusal(
+          "bad_prompt_length", "prompt_length", labels.getPromptLength(), "1 to " + tokens);
     }
     int maskBytes = (tokens - labels.getPromptLength() + 7) / 8;
     if (labels.getLossMask() != null && labels.getLossMask().remaining() != maskBytes) {

@@ -27,7 +27,6 @@ import org.apache.kafka.clients.admin.LogDirDescription;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.ReplicaInfo;
 import org.apache.kafka.clients.admin.TopicDescription;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
@@ -133,7 +132,8 @@ final class BrokerFigures implements AutoCloseable {
                       if (offset != null && end != null) {
                         byGroup
                             .computeIfAbsent(group, g -> new TreeMap<>())
-                            .merge(partition.topic(), Math.max(0, end - offset.offset()), Long::sum);
+                            .merge(
+                                partition.topic(), Math.max(0, end - offset.offset()), Long::sum);
                       }
                     }));
     List<Lag> lags = new ArrayList<>();
@@ -154,9 +154,7 @@ final class BrokerFigures implements AutoCloseable {
         partitions.stream().collect(Collectors.toMap(p -> p, p -> spec));
     Map<TopicPartition, Long> offsets = new HashMap<>();
     for (Map.Entry<TopicPartition, ListOffsetsResultInfo> entry :
-        get(admin
-                .listOffsets(wanted, new ListOffsetsOptions(IsolationLevel.READ_COMMITTED))
-                .all())
+        get(admin.listOffsets(wanted, new ListOffsetsOptions(IsolationLevel.READ_COMMITTED)).all())
             .entrySet()) {
       offsets.put(entry.getKey(), entry.getValue().offset());
     }

@@ -26,8 +26,7 @@ import java.util.OptionalLong;
  * @param moves moves of the channel's pointer, oldest first, the latest {@value LoopFold#SNAPSHOTS}
  * @param drift by segment; {@code *} is all traffic, and first
  * @param activeAlerts raised and not yet cleared, oldest first
- * @param alerts every change of an alert's state, newest first, the latest {@value
- *     LoopFold#ALERTS}
+ * @param alerts every change of an alert's state, newest first, the latest {@value LoopFold#ALERTS}
  * @param alertsRaised since the topic's first kept record
  * @param alertsCleared since the topic's first kept record
  */
@@ -111,10 +110,7 @@ public record LoopState(
 
   /** Records of a topic that some group has still to read: the slowest group's lag. */
   public OptionalLong lag(String topic) {
-    return lags.stream()
-        .filter(l -> l.topic().equals(topic))
-        .mapToLong(Lag::records)
-        .max();
+    return lags.stream().filter(l -> l.topic().equals(topic)).mapToLong(Lag::records).max();
   }
 
   /**

@@ -1,11 +1,5 @@
 package io.reflux.monitor.view;
 
-import io.reflux.schemas.avro.DriftAlert;
-import io.reflux.schemas.avro.DriftReport;
-import io.reflux.schemas.avro.ServiceStatus;
-import io.reflux.schemas.avro.SnapshotManifest;
-import io.reflux.schemas.avro.SnapshotPointer;
-import io.reflux.schemas.avro.TrainingProgress;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topic;
 import io.reflux.schemas.kafka.Topics;
@@ -187,7 +181,8 @@ public final class LoopView implements AutoCloseable {
     take(feeds.get(record.topic()), record);
   }
 
-  private <T extends SpecificRecord> void take(Feed<T> feed, ConsumerRecord<String, byte[]> record) {
+  private <T extends SpecificRecord> void take(
+      Feed<T> feed, ConsumerRecord<String, byte[]> record) {
     if (record.value() == null) {
       return; // a tombstone: the fold forgets by itself
     }

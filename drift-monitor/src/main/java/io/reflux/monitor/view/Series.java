@@ -4,8 +4,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Points in the order they came, never more than a bound. When it is full, every second point of the
- * older half goes: the newest keep their detail, and a long run its whole curve. Not thread-safe.
+ * Points in the order they came, never more than a bound. When it is full, every second point of
+ * the older half goes: the newest keep their detail, and a long run its whole curve. Not
+ * thread-safe.
  */
 final class Series<T> {
   private final int bound;

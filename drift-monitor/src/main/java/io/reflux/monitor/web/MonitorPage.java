@@ -77,8 +77,7 @@ public final class MonitorPage implements AutoCloseable {
 
     /** Passes over a browser that has not read what it has: nothing may pile up here. */
     private synchronized void send(LoopState state) {
-      if (read.isDone()
-          && writer.tryWrite(ServerSentEvent.ofData(json.since(state, cursor)))) {
+      if (read.isDone() && writer.tryWrite(ServerSentEvent.ofData(json.since(state, cursor)))) {
         read = writer.whenConsumed();
       }
     }
@@ -117,8 +116,7 @@ public final class MonitorPage implements AutoCloseable {
     builder
         .service("/api/state", get(ctx -> text(MediaType.JSON_UTF_8, json.whole(states.get()))))
         .service("/api/events", get(this::events))
-        .service(
-            "/metrics", get(ctx -> text(PROMETHEUS, PrometheusText.of(states.get(), meters))))
+        .service("/metrics", get(ctx -> text(PROMETHEUS, PrometheusText.of(states.get(), meters))))
         .service("/health", get(ctx -> health()))
         .decorator(this::guard)
         .gracefulShutdownTimeoutMillis(0, 2000);

@@ -35,7 +35,9 @@ final class PrometheusText {
   }
 
   private void loop(LoopState state) {
-    state.servedVersion().ifPresent(v -> gauge("reflux_served_version", v, "channel", state.channel()));
+    state
+        .servedVersion()
+        .ifPresent(v -> gauge("reflux_served_version", v, "channel", state.channel()));
     gauge("reflux_alerts_active", state.activeAlerts().size());
     counter("reflux_alerts_raised_total", state.alertsRaised());
     counter("reflux_alerts_cleared_total", state.alertsCleared());
@@ -73,7 +75,11 @@ final class PrometheusText {
             (segment, drift) -> {
               DriftReport latest = drift.latest();
               gauge("reflux_drift_kl_mean", latest.getKlMean(), "segment", segment);
-              gauge("reflux_drift_kl_standard_error", latest.getKlStandardError(), "segment", segment);
+              gauge(
+                  "reflux_drift_kl_standard_error",
+                  latest.getKlStandardError(),
+                  "segment",
+                  segment);
               gauge("reflux_drift_agreement", latest.getAgreement(), "segment", segment);
               gauge("reflux_drift_acceptance", latest.getAcceptance(), "segment", segment);
               gauge("reflux_drift_requests", latest.getRequests(), "segment", segment);
