@@ -9,6 +9,8 @@ import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -142,6 +144,15 @@ public final class SupportDeskLanguage {
       }
     }
     return exchanges;
+  }
+
+  /** Writes the first exchanges of a stream over the language that ships; replaces the file. */
+  public static void writeJsonl(Path file, TrafficMix mix, long seed, int count)
+      throws IOException {
+    TrafficStream stream = standard().stream(mix, seed);
+    try (Writer out = Files.newBufferedWriter(file)) {
+      writeJsonl(Stream.generate(stream::next).limit(count), out);
+    }
   }
 
   /** One JSON object a line: prompt, response, intent, segment. The writer is left open. */

@@ -1,5 +1,6 @@
 package io.reflux.traffic;
 
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,7 +18,7 @@ public record TrafficMix(Map<String, Double> weights) {
   private static final double SHIFTED_SHARE_AFTER = 0.65;
 
   public TrafficMix {
-    weights = java.util.Collections.unmodifiableMap(new LinkedHashMap<>(weights));
+    weights = Collections.unmodifiableMap(new LinkedHashMap<>(weights));
     double sum = 0;
     for (Map.Entry<String, Double> entry : weights.entrySet()) {
       double weight = entry.getValue();
@@ -30,6 +31,21 @@ public record TrafficMix(Map<String, Double> weights) {
     if (Math.abs(sum - 1) > 1e-6) {
       throw new IllegalArgumentException("sum of weights: " + sum + " (expected: 1)");
     }
+  }
+
+  /** {@link #uniform(SupportDeskLanguage)} of the language that ships. */
+  public static TrafficMix uniform() {
+    return uniform(SupportDeskLanguage.standard());
+  }
+
+  /** {@link #initial(SupportDeskLanguage)} of the language that ships. */
+  public static TrafficMix initial() {
+    return initial(SupportDeskLanguage.standard());
+  }
+
+  /** {@link #shifted(SupportDeskLanguage)} of the language that ships. */
+  public static TrafficMix shifted() {
+    return shifted(SupportDeskLanguage.standard());
   }
 
   /** Every intent alike: what a teacher is trained on. */

@@ -1,0 +1,22 @@
+package io.reflux.producers;
+
+import java.util.Locale;
+
+/** Why a request did not go to Kafka. */
+public enum DropReason {
+  /** The byte budget is used up: Kafka is slower than the traffic, or away. */
+  BUFFER_FULL,
+  /** Larger than the mirror takes. */
+  TOO_LARGE,
+  /** Left out by sampling. */
+  NOT_SAMPLED,
+  /** The mirror is closed, or was before it came to this request. */
+  CLOSED,
+  /** Kafka or the registry refused it, or did not answer in time. */
+  SEND_FAILED;
+
+  /** As the meter's tag has it. */
+  public String code() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+}

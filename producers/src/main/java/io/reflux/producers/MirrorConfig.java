@@ -1,0 +1,49 @@
+package io.reflux.producers;
+
+import io.smallrye.config.ConfigMapping;
+import io.smallrye.config.WithDefault;
+import java.time.Duration;
+
+/** Settings of the mirror's HTTP endpoint. */
+@ConfigMapping(prefix = "reflux.mirror")
+public interface MirrorConfig {
+  /** Address to listen on; the default takes requests from this machine only. */
+  @WithDefault("127.0.0.1")
+  String host();
+
+  /** Port to listen on; 0 takes any that is free. */
+  @WithDefault("7070")
+  int port();
+
+  /** Written into each record as who mirrored it. */
+  @WithDefault("mirror")
+  String source();
+
+  /** Segment of requests that name none. */
+  @WithDefault("default")
+  String segment();
+
+  /** Share of conversations kept, above 0, to 1. */
+  @WithDefault("1.0")
+  double sampling();
+
+  /** Most bytes held for Kafka; beyond it callers get 503. */
+  @WithDefault("33554432")
+  long bufferBytes();
+
+  /** Most bytes of text in one request. */
+  @WithDefault("1048576")
+  int maxRequestBytes();
+
+  /** Most bytes of one HTTP body; bulk bodies hold many requests. */
+  @WithDefault("8388608")
+  int maxBodyBytes();
+
+  /** How long {@code ?wait=true} waits for Kafka. */
+  @WithDefault("30s")
+  Duration waitTimeout();
+
+  /** How long closing waits for Kafka to take what is held. */
+  @WithDefault("10s")
+  Duration drainTimeout();
+}

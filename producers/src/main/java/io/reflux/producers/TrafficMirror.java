@@ -1,0 +1,391 @@
+package io.reflux.producers;
+
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.reflux.schemas.avro.Message;
+import io.reflux.schemas.avro.MirroredRequest;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.kafka.TopicWriter;
+import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.service.RefluxException;
+import io.reflux.traffic.StableHash;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Copies requests to Kafka without ever slowing or failing the caller: {@link #submit} neither
+ * blocks nor throws, memory is bounded by a byte budget, and what does not fit is dropped and
+ * counted: submitted = delivered + dropped by reason + still held.
+ *
+ * <p>One thread of its own talks to Kafka. Safe for use by many threads.
+ */
+public final class TrafficMirror implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(TrafficMirror.class);
+
+  /** Objects around the text of a request, roughly; part of what is held of the budget. */
+  private static final long OVERHEAD_BYTES = 512;
+
+  private static final long DEFAULT_BUFFER_BYTES = 32L << 20;
+  private static final int DEFAULT_MAX_REQUEST_BYTES = 1 << 20;
+
+  private final String source;
+  private final String defaultSegment;
+  private final long bufferBytes;
+  private final long maxRequestBytes;
+  private final double sampling;
+  private final Duration closeTimeout;
+  private final Producer<String, byte[]> producer;
+  private final TopicWriter<MirroredRequest> writer;
+  private final LinkedBlockingQueue<Held> queue = new LinkedBlockingQueue<>();
+  private final AtomicLong heldBytes = new AtomicLong();
+  private final AtomicLong held = new AtomicLong();
+  private final AtomicBoolean closed = new AtomicBoolean();
+  private final AtomicBoolean failing = new AtomicBoolean();
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private final String idPrefix = UUID.randomUUID().toString().replace("-", "").substring(0, 16);
+  private final AtomicLong ids = new AtomicLong();
+  private final Counter submitted;
+  private final Counter delivered;
+  private final Counter deliveredBytes;
+  private final Map<DropReason, Counter> dropped = new EnumMap<>(DropReason.class);
+  private final Thread sender;
+
+  private TrafficMirror(Builder builder) {
+    this.source = builder.source;
+    this.defaultSegment = builder.defaultSegment;
+    this.bufferBytes = builder.bufferBytes;
+    this.maxRequestBytes = builder.maxRequestBytes;
+    this.sampling = builder.sampling;
+    this.closeTimeout = builder.closeTimeout;
+    MeterRegistry meters = builder.meters;
+    this.submitted = meters.counter("submitted_total");
+    this.delivered = meters.counter("delivered_total");
+    this.deliveredBytes = meters.counter("delivered_bytes_total");
+    for (DropReason reason : DropReason.values()) {
+      dropped.put(reason, meters.counter("dropped_total", "reason", reason.code()));
+    }
+    meters.gauge("buffered_bytes", heldBytes);
+    this.producer = builder.clients.producer("reflux-mirror-" + source);
+    this.writer = builder.clients.writer(Topics.REQUESTS, producer);
+    this.sender = new Thread(this::send, "reflux-mirror");
+    sender.setDaemon(true);
+    sender.start();
+  }
+
+  /**
+   * Starts a builder.
+   *
+   * @param source the service or team that mirrors, for the records
+   */
+  public static Builder builder(KafkaClients clients, String source) {
+    return new Builder(clients, source);
+  }
+
+  /** Settings of a mirror. */
+  public static final class Builder {
+    private final KafkaClients clients;
+    private final String source;
+    private String defaultSegment = "default";
+    private long bufferBytes = DEFAULT_BUFFER_BYTES;
+    private long maxRequestBytes = DEFAULT_MAX_REQUEST_BYTES;
+    private double sampling = 1;
+    private Duration closeTimeout = Duration.ofSeconds(10);
+    private MeterRegistry meters = new SimpleMeterRegistry();
+
+    private Builder(KafkaClients clients, String source) {
+      this.clients = clients;
+      this.source = source;
+    }
+
+    /** Segment of requests that name none. */
+    public Builder defaultSegment(String value) {
+      defaultSegment = value;
+      return this;
+    }
+
+    /** Most bytes held for Kafka before requests are dropped. */
+    public Builder bufferBytes(long value) {
+      bufferBytes = value;
+      return this;
+    }
+
+    /** Most bytes of text in a request; larger ones are dropped. */
+    public Builder maxRequestBytes(long value) {
+      maxRequestBytes = value;
+      return this;
+    }
+
+    /** Share of conversations kept, above 0 to 1; recorded in each kept request. */
+    public Builder sampling(double value) {
+      sampling = value;
+      return this;
+    }
+
+    /** How long {@link TrafficMirror#close} waits for Kafka. */
+    public Builder closeTimeout(Duration value) {
+      closeTimeout = value;
+      return this;
+    }
+
+    /** Where counts go. */
+    public Builder meters(MeterRegistry value) {
+      meters = value;
+      return this;
+    }
+
+    public TrafficMirror build() {
+      if (!(sampling > 0 && sampling <= 1)) {
+        throw new RefluxException("sampling: " + sampling + " (expected: above 0, to 1)");
+      }
+      if (maxRequestBytes < 1) {
+        throw new RefluxException(
+            "max-request-bytes: " + maxRequestBytes + " (expected: 1 or more)");
+      }
+      if (bufferBytes < maxRequestBytes + OVERHEAD_BYTES) {
+        throw new RefluxException(
+            "buffer-bytes: "
+                + bufferBytes
+                + " (expected: room for one request of "
+                + maxRequestBytes
+                + " bytes and "
+                + OVERHEAD_BYTES
+                + " around it)");
+      }
+      return new TrafficMirror(this);
+    }
+  }
+
+  /** Takes a request in, or drops it; returns at once and never throws. */
+  public Receipt submit(MirrorRequest request) {
+    submitted.increment();
+    String id = request.requestId().orElseGet(() -> idPrefix + "-" + ids.incrementAndGet());
+    if (closed.get()) {
+      return drop(id, DropReason.CLOSED, "mirror: closed");
+    }
+    String thread = request.conversationId().orElse(id);
+    // By conversation, so that a thread is whole or absent.
+    if (sampling < 1 && StableHash.fraction(thread) >= sampling) {
+      return drop(id, DropReason.NOT_SAMPLED, "request " + id + ": not sampled");
+    }
+    long bytes = request.textBytes();
+    if (bytes > maxRequestBytes) {
+      return drop(
+          id,
+          DropReason.TOO_LARGE,
+          "request " + id + ": " + bytes + " bytes (expected: at most " + maxRequestBytes + ")");
+    }
+    long size = bytes + OVERHEAD_BYTES;
+    if (!reserve(size)) {
+      return drop(id, DropReason.BUFFER_FULL, "mirror: " + bufferBytes + " bytes held, no room");
+    }
+    Instant receivedAt = request.receivedAt().orElseGet(Instant::now);
+    Held item = new Held(request, id, receivedAt, size, new CompletableFuture<>());
+    queue.add(item);
+    // A close between the check above and here may have emptied the queue already.
+    if (closed.get() && !sender.isAlive() && queue.remove(item)) {
+      fail(item, DropReason.CLOSED, "mirror: closed", null);
+    }
+    return new Receipt(id, Optional.empty(), item.delivery());
+  }
+
+  /** Whether so little room is left that a feeder does better to wait. */
+  public boolean isNearlyFull() {
+    return heldBytes.get() > bufferBytes / 2;
+  }
+
+  /** Requests handed to {@link #submit}. */
+  public long submitted() {
+    return (long) submitted.count();
+  }
+
+  /** Requests that Kafka has. */
+  public long delivered() {
+    return (long) delivered.count();
+  }
+
+  /** Requests dropped for a reason. */
+  public long dropped(DropReason reason) {
+    return (long) dropped.get(reason).count();
+  }
+
+  /** Waits until nothing is held. */
+  public boolean flush(Duration timeout) throws InterruptedException {
+    long nanos = timeout.toNanos();
+    lock.lockInterruptibly();
+    try {
+      while (held.get() > 0) {
+        if (nanos <= 0) {
+          return false;
+        }
+        nanos = changed.awaitNanos(nanos);
+      }
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Takes no more, gives Kafka until the deadline, and drops what is left; counted, as always. */
+  @Override
+  public void close() {
+    if (!closed.compareAndSet(false, true)) {
+      return;
+    }
+    boolean interrupted = false;
+    try {
+      if (!flush(closeTimeout)) {
+        log.warn("mirror closed with {} requests undelivered", held.get());
+      }
+    } catch (InterruptedException e) {
+      interrupted = true;
+    }
+    sender.interrupt();
+    // Zero fails what is in flight; its callbacks count it.
+    producer.close(Duration.ZERO);
+    try {
+      sender.join(TimeUnit.SECONDS.toMillis(5));
+    } catch (InterruptedException e) {
+      interrupted = true;
+    }
+    dropRest();
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void dropRest() {
+    for (Held item = queue.poll(); item != null; item = queue.poll()) {
+      fail(item, DropReason.CLOSED, "mirror: closed", null);
+    }
+  }
+
+  private boolean reserve(long size) {
+    long now = heldBytes.get();
+    while (now + size <= bufferBytes) {
+      if (heldBytes.compareAndSet(now, now + size)) {
+        held.incrementAndGet();
+        return true;
+      }
+      now = heldBytes.get();
+    }
+    return false;
+  }
+
+  private void release(Held item) {
+    heldBytes.addAndGet(-item.size());
+    if (held.decrementAndGet() == 0) {
+      lock.lock();
+      try {
+        changed.signalAll();
+      } finally {
+        lock.unlock();
+      }
+    }
+  }
+
+  private Receipt drop(String id, DropReason reason, String message) {
+    dropped.get(reason).increment();
+    return new Receipt(
+        id,
+        Optional.of(reason),
+        CompletableFuture.failedFuture(new MirrorDropException(reason, message, null)));
+  }
+
+  private void fail(Held item, DropReason reason, String message, Throwable cause) {
+    dropped.get(reason).increment();
+    release(item);
+    item.delivery().completeExceptionally(new MirrorDropException(reason, message, cause));
+  }
+
+  private void send() {
+    try {
+      while (true) {
+        Held item = queue.take();
+        try {
+          send(item);
+        } catch (RuntimeException e) {
+          // Counted as a drop; the mirror must outlive any one request. Kafka's own interruption
+          // leaves the flag set, so that take ends the loop.
+          settle(item, null, e);
+        }
+      }
+    } catch (InterruptedException e) {
+      // Close counts what is left.
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void send(Held item) {
+    MirrorRequest request = item.request();
+    String key = request.conversationId().orElse(item.id());
+    writer
+        .send(key, toAvro(item), item.receivedAt())
+        .whenComplete((metadata, error) -> settle(item, metadata, error));
+  }
+
+  private void settle(Held item, RecordMetadata metadata, Throwable error) {
+    if (error != null) {
+      DropReason reason = closed.get() ? DropReason.CLOSED : DropReason.SEND_FAILED;
+      if (!closed.get() && failing.compareAndSet(false, true)) {
+        log.warn("requests cannot be delivered: {}", error.toString());
+      }
+      fail(item, reason, "request " + item.id() + ": " + error.getMessage(), error);
+      return;
+    }
+    if (failing.compareAndSet(true, false)) {
+      log.info("requests are delivered again");
+    }
+    delivered.increment();
+    deliveredBytes.increment(Math.max(0, metadata.serializedValueSize()));
+    release(item);
+    item.delivery().complete(metadata);
+  }
+
+  private MirroredRequest toAvro(Held item) {
+    MirrorRequest request = item.request();
+    List<Message> messages =
+        request.messages().stream()
+            .map(
+                turn ->
+                    Message.newBuilder().setRole(turn.role()).setContent(turn.content()).build())
+            .toList();
+    return MirroredRequest.newBuilder()
+        .setRequestId(item.id())
+        .setConversationId(request.conversationId().orElse(null))
+        .setReceivedAt(item.receivedAt())
+        .setSource(source)
+        .setSegment(request.segment().orElse(defaultSegment))
+        .setTags(request.tags())
+        .setSamplingProbability(sampling)
+        .setPrompt(request.prompt().orElse(null))
+        .setMessages(messages)
+        .setResponse(request.response().orElse(null))
+        .setMaxTokens(request.maxTokens().isPresent() ? request.maxTokens().getAsInt() : null)
+        .build();
+  }
+
+  private record Held(
+      MirrorRequest request,
+      String id,
+      Instant receivedAt,
+      long size,
+      CompletableFuture<RecordMetadata> delivery) {}
+}
