@@ -1,8 +1,7 @@
 package io.reflux.model.chat;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.hubspot.jinjava.Jinjava;
-import com.hubspot.jinjava.JinjavaConfig;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.JsonFiles;
 import java.nio.charset.StandardCharsets;
@@ -10,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.time.Clock;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -19,16 +19,25 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-/** The template by which a model's makers turn a conversation into its prompt. */
+/**
+ * The template by which a model's makers turn a conversation into its prompt: Jinja as transformers
+ * runs it. The renderer is our own, because a prompt that is almost right trains and serves wrong
+ * without a word, and because a template must not reach anything but the messages. Safe for
+ * concurrent use.
+ */
 public final class ChatTemplate {
   private static final long MAX_BYTES = 16 << 20;
 
   private final String source;
+  private final List<Node.Statement> statements;
   private final SortedMap<String, String> specialTokens;
+  private final Clock clock;
 
-  private ChatTemplate(String source, SortedMap<String, String> specialTokens) {
+  private ChatTemplate(String source, SortedMap<String, String> specialTokens, Clock clock) {
     this.source = source;
+    this.statements = TemplateParser.parse(source);
     this.specialTokens = specialTokens;
+    this.clock = clock;
   }
 
   /**
@@ -38,7 +47,12 @@ public final class ChatTemplate {
    * @throws ModelException if the template cannot be parsed
    */
   public static ChatTemplate of(String source, Map<String, String> specialTokens) {
-    return new ChatTemplate(source, new TreeMap<>(specialTokens));
+    return of(source, specialTokens, Clock.systemDefaultZone());
+  }
+
+  /** With the clock that {@code strftime_now} reads. */
+  static ChatTemplate of(String source, Map<String, String> specialTokens, Clock clock) {
+    return new ChatTemplate(source, new TreeMap<>(specialTokens), clock);
   }
 
   /**
@@ -52,7 +66,7 @@ public final class ChatTemplate {
     JsonNode config =
         Files.exists(configFile)
             ? JsonFiles.readObject(configFile, MAX_BYTES)
-            : com.fasterxml.jackson.databind.node.JsonNodeFactory.instance.objectNode();
+            : JsonNodeFactory.instance.objectNode();
     Path templateFile = directory.resolve("chat_template.jinja");
     Optional<String> source =
         Files.exists(templateFile)
@@ -69,7 +83,8 @@ public final class ChatTemplate {
    * @throws ModelException if the template refuses the conversation
    */
   public String render(List<ChatMessage> messages, boolean addGenerationPrompt) {
-    Map<String, Object> context = new HashMap<>(specialTokens);
+    Map<String, Object> context = new HashMap<>(Functions.all(clock));
+    context.putAll(specialTokens);
     context.put(
         "messages",
         messages.stream()
@@ -82,9 +97,7 @@ public final class ChatTemplate {
                 })
             .toList());
     context.put("add_generation_prompt", addGenerationPrompt);
-    return new Jinjava(
-            JinjavaConfig.newBuilder().withTrimBlocks(true).withLstripBlocks(true).build())
-        .render(source, context);
+    return Interpreter.run(statements, context);
   }
 
   /** SHA-256 of the template and its special tokens in lower-case hex. */
