@@ -368,15 +368,15 @@ public final class TopicReader<T extends SpecificRecord> implements AutoCloseabl
     if (size == 0) {
       return "piece " + chunk.index() + " of no bytes";
     }
-    if (group == null) {
-      return chunk.index() == 0
-          ? null
-          : "starts with piece " + chunk.index() + " of " + chunk.count();
+    if (group == null && chunk.index() != 0) {
+      return "starts with piece " + chunk.index() + " of " + chunk.count();
     }
-    if (!group.agreesWith(chunk)) {
+    if (group != null && !group.agreesWith(chunk)) {
       return "pieces of one record disagree about it";
     }
-    return group.bytes() + size > chunk.totalBytes() && !group.holds(chunk.index())
+    boolean again = group != null && group.holds(chunk.index());
+    long held = group == null ? 0 : group.bytes();
+    return !again && held + size > chunk.totalBytes()
         ? "more bytes than the " + chunk.totalBytes() + " announced"
         : null;
   }

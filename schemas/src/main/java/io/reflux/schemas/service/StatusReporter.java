@@ -15,6 +15,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.KafkaException;
 import org.slf4j.Logger;
@@ -46,6 +47,7 @@ public final class StatusReporter implements AutoCloseable {
   private final String instance;
   private final KafkaClients clients;
   private final MeterRegistry meters;
+  private final Supplier<Producer<String, byte[]>> producers;
   private final Instant startedAt = Instant.now();
   private final ScheduledExecutorService scheduler;
   private volatile State state = new State("starting", "");
@@ -62,6 +64,15 @@ public final class StatusReporter implements AutoCloseable {
    * @param meters whose figures are reported; see {@link MeterFigures}
    */
   public StatusReporter(String service, KafkaClients clients, MeterRegistry meters) {
+    this(service, clients, meters, () -> clients.producer("status-" + service, PRODUCER_SETTINGS));
+  }
+
+  StatusReporter(
+      String service,
+      KafkaClients clients,
+      MeterRegistry meters,
+      Supplier<Producer<String, byte[]>> producers) {
+    this.producers = producers;
     this.service = service;
     this.clients = clients;
     this.meters = meters;
@@ -130,7 +141,7 @@ public final class StatusReporter implements AutoCloseable {
   private void report() {
     try {
       if (producer == null) {
-        producer = clients.producer("status-" + service, PRODUCER_SETTINGS);
+        producer = producers.get();
         writer = clients.writer(Topics.STATUS, producer);
       }
       var unused =
