@@ -1,0 +1,153 @@
+package io.reflux.scorer;
+
+import io.reflux.schemas.avro.MirroredRequest;
+import io.reflux.schemas.avro.Rollout;
+import io.reflux.schemas.avro.SoftLabels;
+import io.reflux.schemas.kafka.DeadLetters;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.kafka.TopicWriter;
+import io.reflux.schemas.kafka.Topics;
+import io.reflux.scorer.Intake.Finished;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.Map;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.common.KafkaException;
+
+/**
+ * Writes what finished work leaves behind, with the offsets that say so, in one transaction: all of
+ * it or nothing. Belongs to the loop's thread.
+ */
+final class LabelTransactions implements AutoCloseable {
+  private final KafkaClients clients;
+  private final Teacher teacher;
+  private final String clientId;
+  private final Map<String, String> settings;
+  private Producer<String, byte[]> producer;
+  private TopicWriter<SoftLabels> labels;
+  private TopicWriter<SoftLabels> rolloutLabels;
+  private DeadLetters deadLetters;
+
+  /**
+   * @param transactionalId without the configured prefix
+   * @param timeout after which the broker aborts a transaction that was left open
+   */
+  LabelTransactions(
+      KafkaClients clients, Teacher teacher, String transactionalId, Duration timeout) {
+    this.clients = clients;
+    this.teacher = teacher;
+    this.clientId = "reflux-" + transactionalId;
+    this.settings =
+        Map.of(
+            "transactional.id",
+            clients.kafka().prefix() + transactionalId,
+            "transaction.timeout.ms",
+            Long.toString(timeout.toMillis()),
+            // The loop itself lets labels gather.
+            "linger.ms",
+            "0");
+  }
+
+  /** Opens a producer; what an earlier one of this id left open is aborted. */
+  void open() {
+    producer = clients.producer(clientId, settings);
+    producer.initTransactions();
+    labels = clients.writer(Topics.SOFT_LABELS, producer);
+    rolloutLabels = clients.writer(Topics.ROLLOUT_LABELS, producer);
+    deadLetters = new DeadLetters("scorer", clients, producer);
+  }
+
+  /** Replaces the producer, whatever state the old one is in. */
+  void reopen() {
+    close();
+    open();
+  }
+
+  /**
+   * One transaction.
+   *
+   * @throws KafkaException if it is not known to be committed: then {@link #reopen} and read again
+   *     from the committed offsets
+   */
+  void write(
+      Finished requests,
+      Intake<MirroredRequest> requestIntake,
+      Finished rollouts,
+      Intake<Rollout> rolloutIntake) {
+    producer.beginTransaction();
+    requests.works().forEach(this::send);
+    rollouts.works().forEach(this::send);
+    // Failures of the sends above come out of the commit.
+    if (!requests.works().isEmpty()) {
+      producer.sendOffsetsToTransaction(requests.positions(), requestIntake.group());
+    }
+    if (!rollouts.works().isEmpty()) {
+      producer.sendOffsetsToTransaction(rollouts.positions(), rolloutIntake.group());
+    }
+    producer.commitTransaction();
+  }
+
+  @Override
+  public void close() {
+    if (producer != null) {
+      // An open transaction is aborted by the next start, or by its timeout.
+      producer.close(Duration.ZERO);
+      producer = null;
+    }
+  }
+
+  private void send(Work work) {
+    if (work.undecodable() != null) {
+      var unused = deadLetters.send(work.undecodable(), 1);
+    } else if (work.rejection() != null) {
+      var unused =
+          deadLetters.send(
+              work.received(),
+              work.rejection().reason(),
+              work.rejection().message(),
+              work.attempts());
+    } else {
+      sendLabels(work);
+    }
+  }
+
+  private void sendLabels(Work work) {
+    SpecificRecord value = work.received().value();
+    SoftLabels.Builder record = common(work);
+    if (value instanceof Rollout rollout) {
+      record
+          .setRequestId(rollout.getRequestId())
+          .setRolloutId(rollout.getRolloutId())
+          .setStudentVersion(rollout.getStudentVersion())
+          .setSegment(rollout.getSegment())
+          .setRequestedAt(rollout.getRequestedAt());
+      var unused = rolloutLabels.send(rollout.getRolloutId(), record.build());
+    } else {
+      MirroredRequest request = (MirroredRequest) value;
+      record
+          .setRequestId(request.getRequestId())
+          .setSegment(request.getSegment())
+          .setSamplingProbability(request.getSamplingProbability())
+          .setRequestedAt(request.getReceivedAt());
+      var unused = labels.send(request.getRequestId(), record.build());
+    }
+  }
+
+  private SoftLabels.Builder common(Work work) {
+    Sequence sequence = work.sequence();
+    return SoftLabels.newBuilder()
+        .setOrigin(sequence.origin())
+        .setScoredAt(Instant.now())
+        .setTeacherFingerprint(teacher.fingerprint())
+        .setTokenizerFingerprint(teacher.tokenizerFingerprint())
+        .setChatTemplateFingerprint(teacher.chatTemplateFingerprint())
+        .setVocabularySize(teacher.vocabularySize())
+        .setTokenIds(Arrays.stream(sequence.tokenIds()).boxed().toList())
+        .setPromptLength(sequence.promptLength())
+        .setTruncated(sequence.truncated())
+        .setLabels(ByteBuffer.wrap(work.labels()));
+  }
+}

@@ -1,0 +1,76 @@
+package io.reflux.scorer;
+
+import io.smallrye.config.ConfigMapping;
+import io.smallrye.config.WithDefault;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+
+/** Settings of the teacher scorer. */
+@ConfigMapping(prefix = "reflux.score")
+public interface ScorerConfig {
+  /** Hugging Face directory of the teacher; needed. */
+  Optional<Path> teacher();
+
+  /** Likeliest ids kept a position; the rest is one tail mass. */
+  @WithDefault("16")
+  int topK();
+
+  /** Most tokens in one batch of the model, padding included. */
+  @WithDefault("4096")
+  int batchTokens();
+
+  /** How long a sequence waits for others to share its batch. */
+  @WithDefault("20ms")
+  Duration batchDelay();
+
+  /** Longest sequence, prompt and response; a longer one is cut and marked as truncated. */
+  @WithDefault("1024")
+  int maxSequenceTokens();
+
+  /** Longest answer of the teacher; a request may ask for a shorter one. */
+  @WithDefault("128")
+  int maxResponseTokens();
+
+  /** Temperature of the teacher's answers; 0 takes the likeliest token. */
+  @WithDefault("0")
+  double temperature();
+
+  /** Answers that are written at the same time. */
+  @WithDefault("8")
+  int slots();
+
+  /** Requests, and rollouts, that are taken in before more are fetched. */
+  @WithDefault("256")
+  int maxInFlight();
+
+  /** Tokens of answers that are kept for repeated prompts; 0 keeps none. */
+  @WithDefault("1000000")
+  int cacheTokens();
+
+  /** Intra-op threads of the model's runtime. */
+  @WithDefault("1")
+  int threads();
+
+  /** cpu, cuda or cuda:N. */
+  @WithDefault("cpu")
+  String device();
+
+  /** Scorers of one group share the work. */
+  @WithDefault("scorer")
+  String group();
+
+  /**
+   * Name of this instance, the same after a restart and different from every other's: work left
+   * half done by a kill is then taken up at once, otherwise after the transaction timeout.
+   */
+  Optional<String> instance();
+
+  /** How long a transaction may stay open before the broker gives it up. */
+  @WithDefault("15s")
+  Duration transactionTimeout();
+
+  /** How long closing goes on with what was taken in; the rest is left for the next start. */
+  @WithDefault("10s")
+  Duration drainTimeout();
+}
