@@ -67,9 +67,10 @@ class SchemaEvolutionTest {
     List<Schema> versions = versions(record);
 
     assertThat(versions).isNotEmpty();
-    assertThat(read(CURRENT.resolve(record + ".avsc")).toString())
+    String current = read(CURRENT.resolve(record + ".avsc")).toString();
+    assertThat(current.equals(versions.get(versions.size() - 1).toString()))
         .as("%s.avsc has changed: keep it as %s/v%d.avsc too", record, record, versions.size() + 1)
-        .isEqualTo(versions.get(versions.size() - 1).toString());
+        .isTrue();
   }
 
   @ParameterizedTest

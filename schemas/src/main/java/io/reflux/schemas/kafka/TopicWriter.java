@@ -115,15 +115,16 @@ public final class TopicWriter<T extends SpecificRecord> {
 
   private CompletableFuture<RecordMetadata> send(ProducerRecord<String, byte[]> record) {
     CompletableFuture<RecordMetadata> future = new CompletableFuture<>();
-    producer.send(
-        record,
-        (metadata, error) -> {
-          if (error == null) {
-            future.complete(metadata);
-          } else {
-            future.completeExceptionally(error);
-          }
-        });
+    var unused =
+        producer.send(
+            record,
+            (metadata, error) -> {
+              if (error == null) {
+                future.complete(metadata);
+              } else {
+                future.completeExceptionally(error);
+              }
+            });
     return future;
   }
 }

@@ -9,6 +9,7 @@ package io.reflux.schemas.kafka;
  * @param reason short and countable, such as {@code bad_magic} or {@code incomplete_chunks}
  * @param message one line for people
  */
+@SuppressWarnings("ArrayRecordComponent") // a carrier; nothing compares or keeps it
 public record Undecodable(
     String topic,
     int partition,

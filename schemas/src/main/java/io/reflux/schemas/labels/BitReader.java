@@ -23,11 +23,11 @@ final class BitReader {
       if (position >= end) {
         throw new SoftLabelFormatException("Soft labels end early, at byte " + position);
       }
-      pending = pending << 8 | bytes[position++] & 0xff;
+      pending = (pending << 8) | (bytes[position++] & 0xff);
       pendingBits += 8;
     }
     pendingBits -= count;
-    return (int) (pending >>> pendingBits & (1L << count) - 1);
+    return (int) ((pending >>> pendingBits) & ((1L << count) - 1));
   }
 
   /**
@@ -51,14 +51,14 @@ final class BitReader {
     int shortCodes = (int) ((2L << floor) - range);
     int rotated = read(floor);
     if (rotated >= shortCodes) {
-      rotated = (rotated << 1 | read(1)) - shortCodes;
+      rotated = ((rotated << 1) | read(1)) - shortCodes;
     }
     return Math.floorMod(rotated + (range - shortCodes) / 2, range);
   }
 
   int readGamma(int mostBits) throws SoftLabelFormatException {
     int bits = readUnary(mostBits);
-    return 1 << bits | read(bits);
+    return (1 << bits) | read(bits);
   }
 
   int readVarint() throws SoftLabelFormatException {

@@ -15,7 +15,7 @@ final class BitWriter {
 
   /** Appends the low {@code count} bits of a value, 0 to 32 of them. */
   void write(int value, int count) {
-    pending = pending << count | value & (1L << count) - 1;
+    pending = (pending << count) | (value & ((1L << count) - 1));
     pendingBits += count;
     while (pendingBits >= 8) {
       pendingBits -= 8;
@@ -29,7 +29,7 @@ final class BitWriter {
     for (; left >= 31; left -= 31) {
       write(0x7fffffff, 31);
     }
-    write((1 << left) - 1 << 1, left + 1);
+    write(((1 << left) - 1) << 1, left + 1);
   }
 
   /**
@@ -62,7 +62,7 @@ final class BitWriter {
   void writeVarint(int value) {
     int left = value;
     for (; left >>> 7 != 0; left >>>= 7) {
-      writeByte(left & 0x7f | 0x80);
+      writeByte((left & 0x7f) | 0x80);
     }
     writeByte(left);
   }

@@ -23,11 +23,11 @@ public final class HeldOut {
     long hash = 0xcbf29ce484222325L;
     for (int id : ids) {
       for (int shift = 0; shift < 32; shift += 8) {
-        hash = (hash ^ (id >>> shift & 0xff)) * 0x100000001b3L;
+        hash = (hash ^ ((id >>> shift) & 0xff)) * 0x100000001b3L;
       }
     }
-    hash = (hash ^ hash >>> 33) * 0xff51afd7ed558ccdL;
-    hash = (hash ^ hash >>> 33) * 0xc4ceb9fe1a85ec53L;
-    return hash ^ hash >>> 33;
+    hash = (hash ^ (hash >>> 33)) * 0xff51afd7ed558ccdL;
+    hash = (hash ^ (hash >>> 33)) * 0xc4ceb9fe1a85ec53L;
+    return hash ^ (hash >>> 33);
   }
 }

@@ -18,6 +18,7 @@ import java.util.Arrays;
  *     sequence
  * @param entropy [rows], of the whole distribution, in nats
  */
+@SuppressWarnings("ArrayRecordComponent") // equality by content is below
 public record SoftLabelBlock(
     int rows,
     int k,

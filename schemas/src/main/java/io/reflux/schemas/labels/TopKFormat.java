@@ -66,7 +66,7 @@ final class TopKFormat {
         throw new IllegalArgumentException(
             "ids, row " + row + ": " + id + " (expected: 0 to " + (vocabularySize - 1) + ")");
       }
-      byId[i] = (long) id << 32 | i;
+      byId[i] = ((long) id << 32) | i;
     }
     Arrays.sort(byId);
     int maxCell = 0;
@@ -93,7 +93,7 @@ final class TopKFormat {
       out.writeUnary(distance >> rice);
       out.write(distance, rice);
       int cut = cutBits(cell);
-      out.write(cells[i] >> FINE_BITS - cut, cut);
+      out.write(cells[i] >> (FINE_BITS - cut), cut);
     }
     writeTop(top, out);
     orderByLikelihood(top);
@@ -110,12 +110,12 @@ final class TopKFormat {
     readIds(0, k, 0, vocabularySize - 1, in);
     for (int i = 0; i < k; i++) {
       int high = in.readUnary(maxCell >> rice);
-      int cell = maxCell - (high << rice | in.read(rice));
+      int cell = maxCell - ((high << rice) | in.read(rice));
       if (cell < 0) {
         throw new SoftLabelFormatException("Soft labels are damaged: a log-prob above 0");
       }
       int cut = cutBits(cell);
-      cells[i] = cell << FINE_BITS | in.read(cut) << FINE_BITS - cut;
+      cells[i] = (cell << FINE_BITS) | (in.read(cut) << (FINE_BITS - cut));
     }
     int top = readTop(in);
     orderByLikelihood(top);
@@ -143,7 +143,7 @@ final class TopKFormat {
     int cell = (int) x;
     int cut = cutBits(cell);
     int within = (int) ((x - cell) * (1 << cut));
-    return cell << FINE_BITS | within << FINE_BITS - cut;
+    return (cell << FINE_BITS) | (within << (FINE_BITS - cut));
   }
 
   private static int cutBits(int cell) {
@@ -154,7 +154,7 @@ final class TopKFormat {
   private static double middle(int fineCell) {
     int cell = fineCell >> FINE_BITS;
     double cut = 1.0 / (1 << cutBits(cell));
-    double within = (fineCell & (1 << FINE_BITS) - 1) / (double) (1 << FINE_BITS);
+    double within = (fineCell & ((1 << FINE_BITS) - 1)) / (double) (1 << FINE_BITS);
     return (cell + within + cut / 2) / CELLS_PER_NAT;
   }
 
@@ -172,7 +172,7 @@ final class TopKFormat {
     for (int rice = 0; rice <= CELL_BITS; rice++) {
       long bits = (long) k * rice;
       for (int i = 0; i < k; i++) {
-        bits += maxCell - (cells[i] >> FINE_BITS) >> rice;
+        bits += (maxCell - (cells[i] >> FINE_BITS)) >> rice;
       }
       if (bits < bestBits) {
         best = rice;
@@ -189,7 +189,7 @@ final class TopKFormat {
     if (from == to) {
       return;
     }
-    int middle = from + to >>> 1;
+    int middle = (from + to) >>> 1;
     int least = low + (middle - from);
     int most = high - (to - 1 - middle);
     out.writeBelow(sortedIds[middle] - least, most - least + 1);
@@ -202,7 +202,7 @@ final class TopKFormat {
     if (from == to) {
       return;
     }
-    int middle = from + to >>> 1;
+    int middle = (from + to) >>> 1;
     int least = low + (middle - from);
     int most = high - (to - 1 - middle);
     sortedIds[middle] = least + in.readBelow(most - least + 1);
@@ -247,7 +247,7 @@ final class TopKFormat {
 
   private void orderByLikelihood(int top) {
     for (int i = 0; i < k; i++) {
-      byLikelihood[i] = (i == top ? -1L : cells[i]) << 32 | i;
+      byLikelihood[i] = ((i == top ? -1L : cells[i]) << 32) | i;
     }
     Arrays.sort(byLikelihood);
     for (int rank = 0; rank < k; rank++) {

@@ -170,7 +170,7 @@ final class RegistryHttp {
       boolean last = attempt >= patience.attempts();
       try {
         Answer answer = send(method, path, body, patience.timeout());
-        if (last || answer.status < 500 && answer.status != 429) {
+        if (last || (answer.status < 500 && answer.status != 429)) {
           return answer;
         }
       } catch (IOException e) {

@@ -208,7 +208,8 @@ class ChunkingTest {
     MockProducer<String, byte[]> producer = producer();
 
     new TopicWriter<>(TOPIC, NAME, codec, producer)
-        .send("a", request("a", 350), Instant.ofEpochMilli(77));
+        .send("a", request("a", 350), Instant.ofEpochMilli(77))
+        .join();
 
     assertThat(producer.history()).allMatch(record -> record.timestamp() == 77);
   }

@@ -163,13 +163,16 @@ class KafkaClientsTest {
         new MockProducer<>(true, null, new StringSerializer(), new ByteArraySerializer());
     DeadLetters letters = new DeadLetters("scorer", clients, producer);
 
-    letters.send(
-        new Undecodable("t.requests", 1, 7, null, new byte[700_000], "bad_magic", "no"), 3);
-    letters.send(
-        new Received<>("t.requests", 0, 9, 0, "k", Records.request("r", "p")),
-        "tokenizer_mismatch",
-        "one line",
-        1);
+    letters
+        .send(new Undecodable("t.requests", 1, 7, null, new byte[700_000], "bad_magic", "no"), 3)
+        .join();
+    letters
+        .send(
+            new Received<>("t.requests", 0, 9, 0, "k", Records.request("r", "p")),
+            "tokenizer_mismatch",
+            "one line",
+            1)
+        .join();
 
     DeadLetter cut = letter(clients, producer, 0);
     assertThat(producer.history().get(0).key()).isEqualTo("t.requests/1/7");
@@ -196,7 +199,7 @@ class KafkaClientsTest {
   void catalogueFitsBrokersAsTheyCome() {
     for (Topic<?> topic : Topics.all()) {
       boolean raised = topic.settings().containsKey("max.message.bytes");
-      assertThat(raised).as(topic.name()).isEqualTo(topic == Topics.SNAPSHOT_CHUNKS);
+      assertThat(raised).as(topic.name()).isEqualTo(topic.equals(Topics.SNAPSHOT_CHUNKS));
       assertThat(topic.maxRecordBytes()).isLessThan(TopicWriter.MAX_VALUE_BYTES);
     }
     assertThat(Topics.SNAPSHOT_CHUNKS.settings())

@@ -12,6 +12,7 @@ import io.reflux.schemas.registry.DecodeException.Reason;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
@@ -135,7 +136,7 @@ class RecordCodecTest {
 
     assertThat(failure(null).reason()).isEqualTo(Reason.EMPTY);
     assertThat(failure(new byte[0]).reason()).isEqualTo(Reason.EMPTY);
-    assertThat(failure("{\"a\":1}".getBytes()))
+    assertThat(failure("{\"a\":1}".getBytes(StandardCharsets.UTF_8)))
         .hasMessage("reflux.requests: first byte: 123 (expected: 0, Confluent's wire format)")
         .extracting(DecodeException::reason)
         .isEqualTo(Reason.BAD_MAGIC);
