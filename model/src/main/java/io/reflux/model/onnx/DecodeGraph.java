@@ -69,7 +69,8 @@ public final class DecodeGraph {
           "positions: %d (expected: 1 to %d, the model's most)"
               .formatted(positions, config.maxPositions()));
     }
-    try (GraphBuilder graph = new GraphBuilder("decode", MatrixNodes.bytes(weights), options)) {
+    try (GraphBuilder graph =
+        new GraphBuilder("decode", GraphOptions.weightBytes(weights), options)) {
       String ids = graph.input(IDS, INT64, -1, -1);
       String lengths = graph.input(LENGTHS, INT32, -1);
       String rows = graph.input(ROWS, INT64, -1);

@@ -192,6 +192,9 @@ final class GraphBuilder implements AutoCloseable {
   }
 
   private static DataFile createDataFile(Path directory, String name) {
+    if (directory == null) {
+      throw new ModelException("data directory: none (expected: one, the weights are too large)");
+    }
     Path path = directory.resolve(name);
     try {
       Files.createDirectories(directory);

@@ -1,6 +1,9 @@
 package io.reflux.model.onnx;
 
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.DType;
+import io.reflux.model.checkpoint.TensorInfo;
+import io.reflux.model.checkpoint.Weights;
 import java.nio.file.Path;
 
 /**
@@ -10,7 +13,7 @@ import java.nio.file.Path;
  *     is about 20 times as fast a step and errs by 1 to 2 % RMS; 0 computes in float32
  * @param dataThresholdBytes models whose weights take more than this keep them in a file; protobuf
  *     ends at 2 GiB
- * @param dataDirectory where that file goes
+ * @param dataDirectory where that file goes; null when there will be none
  */
 public record GraphOptions(int accuracyLevel, long dataThresholdBytes, Path dataDirectory) {
   /** Below this a model is built in memory: it costs up to three times its size in heap. */
@@ -22,8 +25,26 @@ public record GraphOptions(int accuracyLevel, long dataThresholdBytes, Path data
     }
   }
 
-  /** 8-bit arithmetic where matrices have 8 bits, and a data file in a directory when it is due. */
-  public static GraphOptions defaults(Path dataDirectory) {
-    return new GraphOptions(4, DEFAULT_DATA_THRESHOLD_BYTES, dataDirectory);
+  /** 8-bit arithmetic where matrices have 8 bits; for weights below the default threshold. */
+  public static GraphOptions inMemory() {
+    return new GraphOptions(4, DEFAULT_DATA_THRESHOLD_BYTES, null);
+  }
+
+  /** With a place for large weights. */
+  public GraphOptions withDataIn(Path directory) {
+    return new GraphOptions(accuracyLevel, dataThresholdBytes, directory);
+  }
+
+  /** About how many bytes weights take in a graph. */
+  public static long weightBytes(Weights weights) {
+    long bytes = 0;
+    for (TensorInfo tensor : weights.tensors()) {
+      // 8-bit matrices have a float32 scale for every block, of 32 in general.
+      bytes +=
+          tensor.dtype() == DType.I8
+              ? tensor.elements() + tensor.elements() / 8
+              : tensor.elements() * Float.BYTES;
+    }
+    return bytes;
   }
 }

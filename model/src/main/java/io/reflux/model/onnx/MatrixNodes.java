@@ -6,7 +6,6 @@ import static io.reflux.model.onnx.GraphBuilder.UINT8;
 import static io.reflux.model.onnx.GraphBuilder.attribute;
 
 import io.reflux.model.ModelException;
-import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.QuantisedMatrix;
 import io.reflux.model.checkpoint.Weights;
 import java.util.ArrayList;
@@ -159,17 +158,6 @@ final class MatrixNodes {
             graph.longs(output + ".from", 0),
             graph.longs(output + ".to", matrix.columns()),
             graph.longs(output + ".axis", 1)));
-  }
-
-  /** About how many bytes the weights take in a graph. */
-  static long bytes(Weights weights) {
-    return weights.tensors().stream()
-        .mapToLong(
-            tensor ->
-                tensor.dtype() == DType.I8
-                    ? tensor.elements() + tensor.elements() / 8
-                    : tensor.elements() * Float.BYTES)
-        .sum();
   }
 
   private Optional<QuantisedMatrix> require(String name) {

@@ -63,7 +63,8 @@ public final class ScoringGraph {
       throw new ModelException(
           "k: %d (expected: 1 to %d, the vocabulary)".formatted(k, config.vocabularySize()));
     }
-    try (GraphBuilder graph = new GraphBuilder("scoring", MatrixNodes.bytes(weights), options)) {
+    try (GraphBuilder graph =
+        new GraphBuilder("scoring", GraphOptions.weightBytes(weights), options)) {
       String ids = graph.input(IDS, INT64, -1, -1);
       String lengths = graph.input(LENGTHS, INT32, -1);
       String rows = graph.input(ROWS, INT64, -1);

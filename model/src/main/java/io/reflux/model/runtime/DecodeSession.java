@@ -62,7 +62,8 @@ final class DecodeSession implements AutoCloseable {
     this.lengths = direct((long) slots * Integer.BYTES).asIntBuffer();
     this.logprobs = direct((long) slots * config.vocabularySize() * Float.BYTES).asFloatBuffer();
     this.open =
-        OrtSessions.open(graph -> DecodeGraph.build(config, weights, positions, graph), options);
+        OrtSessions.open(
+            weights, graph -> DecodeGraph.build(config, weights, positions, graph), options);
   }
 
   /** What one shape of run reads and writes. */
@@ -197,7 +198,7 @@ final class DecodeSession implements AutoCloseable {
   private FloatBuffer cache(long floats) {
     String advice =
         "key-value cache: %d slots x %d positions take %d MiB a layer (expected: "
-            .formatted(slots, positions, 2 * floats * Float.BYTES >> 20);
+            .formatted(slots, positions, (2 * floats * Float.BYTES) >> 20);
     if (floats > (Integer.MAX_VALUE - 64) / Float.BYTES) {
       throw new ModelException(advice + "under 4096; fewer slots or positions)");
     }

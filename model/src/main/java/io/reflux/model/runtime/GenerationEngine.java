@@ -11,6 +11,8 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
@@ -47,8 +49,8 @@ public final class GenerationEngine implements AutoCloseable {
   private boolean closing;
   private boolean idle = true;
 
-  private volatile int active;
-  private volatile long tokensGenerated;
+  private final AtomicInteger active = new AtomicInteger();
+  private final AtomicLong tokensGenerated = new AtomicLong();
 
   // The worker's own: slots in [0, used) are taken or have just become free.
   private final Continuation[] slots;
@@ -102,7 +104,7 @@ public final class GenerationEngine implements AutoCloseable {
 
   /** Sequences being continued. */
   public int active() {
-    return active;
+    return active.get();
   }
 
   /** Requests that wait for a slot. */
@@ -117,7 +119,7 @@ public final class GenerationEngine implements AutoCloseable {
 
   /** Tokens drawn since the engine was opened. */
   public long tokensGenerated() {
-    return tokensGenerated;
+    return tokensGenerated.get();
   }
 
   /** Slots and positions. */
@@ -240,7 +242,7 @@ public final class GenerationEngine implements AutoCloseable {
   private boolean awaitWork() {
     lock.lock();
     try {
-      while (!closing && waiting.isEmpty() && active == 0) {
+      while (!closing && waiting.isEmpty() && active.get() == 0) {
         idle = true;
         changed.signalAll();
         changed.awaitUninterruptibly();
@@ -265,7 +267,7 @@ public final class GenerationEngine implements AutoCloseable {
         running++;
       }
     }
-    active = running;
+    active.set(running);
   }
 
   /** Gives free slots to those that wait, the longest first. */
@@ -282,7 +284,7 @@ public final class GenerationEngine implements AutoCloseable {
         }
         slots[slot] = next;
         used = Math.max(used, slot + 1);
-        active++;
+        active.incrementAndGet();
       } finally {
         lock.unlock();
       }
@@ -364,7 +366,7 @@ public final class GenerationEngine implements AutoCloseable {
   private void advance(Continuation continuation, int row) {
     session.logprobs(row, logprobs);
     continuation.advance(logprobs, scratch);
-    tokensGenerated = tokensGenerated + 1;
+    tokensGenerated.incrementAndGet();
   }
 
   /** A step fails for all that take part in it; those still reading their prompt go on. */
@@ -392,7 +394,7 @@ public final class GenerationEngine implements AutoCloseable {
         left.addFirst(slots[slot]);
       }
     }
-    active = 0;
+    active.set(0);
     for (Continuation continuation : left) {
       if (failure == null) {
         continuation.end(FinishReason.CANCELLED);

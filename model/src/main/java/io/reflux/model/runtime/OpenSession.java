@@ -14,7 +14,7 @@ import org.slf4j.LoggerFactory;
 /**
  * A session together with the directory that its weights may be mapped from.
  *
- * @param directory deleted on close
+ * @param directory deleted on close; null for none
  */
 record OpenSession(OrtSession session, Path directory) implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(OpenSession.class);
@@ -32,6 +32,9 @@ record OpenSession(OrtSession session, Path directory) implements AutoCloseable 
 
   /** What cannot be deleted is left to the system's cleaning of temporary files. */
   static void deleteDirectory(Path directory) {
+    if (directory == null) {
+      return;
+    }
     try (Stream<Path> files = Files.list(directory)) {
       List<Path> inside = files.toList();
       for (Path file : inside) {

@@ -6,6 +6,7 @@ import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtProvider;
 import ai.onnxruntime.OrtSession;
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.onnx.GraphOptions;
 import io.reflux.model.onnx.OnnxModel;
 import java.io.IOException;
@@ -32,24 +33,24 @@ final class OrtSessions {
   /**
    * Writes a graph and opens a session on it.
    *
-   * @param graph writes it; large weights go to the directory in the options, which is deleted when
-   *     the session is closed
+   * @param weights that the graph will hold; large ones go by a temporary file, which is deleted
+   *     when the session is closed
    */
-  static OpenSession open(Function<GraphOptions, OnnxModel> graph, RuntimeOptions options) {
-    Path directory;
+  static OpenSession open(
+      Weights weights, Function<GraphOptions, OnnxModel> graph, RuntimeOptions options) {
+    Path directory = null;
+    GraphOptions inMemory = GraphOptions.inMemory();
+    OrtSession session = null;
     try {
-      directory = Files.createTempDirectory("reflux-graph-");
-    } catch (IOException e) {
-      throw new ModelException("temporary directory: cannot be created: " + e.getMessage(), e);
-    }
-    boolean opened = false;
-    try {
-      OnnxModel model = graph.apply(GraphOptions.defaults(directory));
-      OrtSession session = open(model, options);
-      opened = true;
+      if (GraphOptions.weightBytes(weights) <= inMemory.dataThresholdBytes()) {
+        session = open(graph.apply(inMemory), options);
+      } else {
+        directory = temporaryDirectory();
+        session = open(graph.apply(inMemory.withDataIn(directory)), options);
+      }
       return new OpenSession(session, directory);
     } finally {
-      if (!opened) {
+      if (session == null) {
         OpenSession.deleteDirectory(directory);
       }
     }
@@ -81,6 +82,14 @@ final class OrtSessions {
   static ModelException failure(String what, OrtException cause) {
     String message = cause.getMessage() == null ? cause.getCode().name() : cause.getMessage();
     return new ModelException(what + ": " + message.replaceAll("\\s+", " ").strip(), cause);
+  }
+
+  private static Path temporaryDirectory() {
+    try {
+      return Files.createTempDirectory("reflux-graph-");
+    } catch (IOException e) {
+      throw new ModelException("temporary directory: cannot be created: " + e.getMessage(), e);
+    }
   }
 
   private static void addDevice(OrtSession.SessionOptions session, String device)

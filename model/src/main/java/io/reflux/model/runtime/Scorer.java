@@ -27,7 +27,7 @@ public final class Scorer implements AutoCloseable {
    * Logits at a time; about five float32 tensors of so many elements are alive in the graph. A
    * batch that wants more is run in parts.
    */
-  private static final long LOGITS_A_RUN = 32L << 20;
+  static final long LOGITS_A_RUN = 32L << 20;
 
   private final ModelConfig config;
   private final int k;
@@ -43,10 +43,19 @@ public final class Scorer implements AutoCloseable {
    * @param k likeliest ids a row, 1 to the vocabulary's size
    */
   public Scorer(ModelConfig config, Weights weights, int k, RuntimeOptions options) {
+    this(
+        config,
+        k,
+        OrtSessions.open(weights, graph -> ScoringGraph.build(config, weights, k, graph), options),
+        LOGITS_A_RUN);
+  }
+
+  /** On a session that is open; the scorer closes it. */
+  Scorer(ModelConfig config, int k, OpenSession open, long logitsARun) {
     this.config = config;
     this.k = k;
-    this.rowsARun = (int) Math.max(1, LOGITS_A_RUN / config.vocabularySize());
-    this.open = OrtSessions.open(graph -> ScoringGraph.build(config, weights, k, graph), options);
+    this.rowsARun = (int) Math.max(1, logitsARun / config.vocabularySize());
+    this.open = open;
   }
 
   /** Likeliest ids a row. */

@@ -1,18 +1,29 @@
 package io.reflux.model.runtime;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.checkpoint.TensorInfo;
+import io.reflux.model.checkpoint.TensorNames;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.compress.Int8;
+import io.reflux.model.onnx.GraphOptions;
+import io.reflux.model.onnx.OnnxModel;
+import io.reflux.model.onnx.ScoringGraph;
 import io.reflux.model.reference.ReferenceForward;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -52,6 +63,221 @@ class ScorerTest {
         }
       }
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void eightBitGraphsMultiplyTheDequantisedWeights(SmallModels model) {
+    ModelConfig config = model.config();
+    Weights weights = Int8.quantise(config, RandomModel.variedWeights(config, 7));
+    int[] tokens = model.tokens(23, 1);
+    double[][] truth = logprobs(config, weights, tokens);
+    int[] support = new int[22];
+    for (int accuracyLevel : new int[] {0, 4}) {
+      GraphOptions options = new GraphOptions(accuracyLevel, Long.MAX_VALUE, null);
+      try (Scorer scorer = scorer(config, ScoringGraph.build(config, weights, 5, options), 5)) {
+        Scores scores = scorer.score(List.of(new ScoreRequest(tokens, 1, support, 1))).get(0);
+        // Level 4 rounds activations to 8 bits as well, before each of some fifteen products.
+        if (accuracyLevel == 0) {
+          assertScores(scores, tokens, 1, support, truth, TOLERANCE);
+        } else {
+          assertThat(meanError(scores, truth)).isLessThan(0.03);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void weightsInAFileGiveTheSameScores(SmallModels model, @TempDir Path directory) {
+    ModelConfig config = model.config();
+    Weights floats = RandomModel.variedWeights(config, 7);
+    for (Weights weights : List.of(floats, Int8.quantise(config, floats))) {
+      GraphOptions options = new GraphOptions(4, 0, directory.resolve("a/b"));
+      OnnxModel inFile = ScoringGraph.build(config, weights, 5, options);
+      assertThat(inFile.dataFile()).isPresent();
+      assertThat(inFile.bytes().length).isLessThan(40_000);
+      List<ScoreRequest> requests = List.of(ScoreRequest.of(model.tokens(23, 1), 4));
+      try (Scorer scorer = scorer(config, inFile, 5);
+          Scorer usual = new Scorer(config, weights, 5, RuntimeOptions.DEFAULT)) {
+        assertThat(scorer.score(requests))
+            .usingRecursiveComparison()
+            .isEqualTo(usual.score(requests));
+      }
+    }
+  }
+
+  @Test
+  void theWholeVocabularyLeavesNoTail() {
+    SmallModels model = SmallModels.QWEN2_WITH_BIAS;
+    Weights weights = RandomModel.variedWeights(model.config(), 7);
+    try (Scorer scorer =
+        new Scorer(
+            model.config(), weights, model.config().vocabularySize(), RuntimeOptions.DEFAULT)) {
+      Scores scores = scorer.score(List.of(ScoreRequest.of(model.tokens(5, 1), 1))).get(0);
+      assertThat(scores.tailLogMass()).containsOnly(Float.NEGATIVE_INFINITY);
+      assertThat(Arrays.stream(scores.topIds()).limit(77).distinct().count()).isEqualTo(77);
+    }
+  }
+
+  @Test
+  void smallTailsDoNotDrownInRounding() {
+    SmallModels model = SmallModels.LLAMA_WITH_LLAMA3_SCALING;
+    ModelConfig config = model.config();
+    // Embeddings eight times as large make the tied head very sure of itself.
+    MemoryWeights.Builder sure = MemoryWeights.builder();
+    Weights weights = RandomModel.variedWeights(config, 7);
+    for (TensorInfo tensor : weights.tensors()) {
+      float[] floats = weights.floats(tensor.name());
+      if (tensor.name().equals(TensorNames.EMBEDDING)) {
+        for (int i = 0; i < floats.length; i++) {
+          floats[i] *= 8;
+        }
+      }
+      sure.floats(
+          tensor.name(), tensor.shape().stream().mapToLong(Long::longValue).toArray(), floats);
+    }
+    Weights sureWeights = sure.build();
+    int[] tokens = model.tokens(30, 1);
+    double[][] truth = logprobs(config, sureWeights, tokens);
+    try (Scorer scorer = new Scorer(config, sureWeights, 8, RuntimeOptions.DEFAULT)) {
+      Scores scores = scorer.score(List.of(ScoreRequest.of(tokens, 1))).get(0);
+      double smallest = 0;
+      for (int row = 0; row < scores.rows(); row++) {
+        double[] sorted = Arrays.stream(truth[row]).sorted().toArray();
+        double tail = 0;
+        for (int i = 0; i < sorted.length - 8; i++) {
+          tail += Math.exp(sorted[i]);
+        }
+        smallest = Math.min(smallest, Math.log(tail));
+        assertThat((double) scores.tailLogMass()[row]).isCloseTo(Math.log(tail), within(2e-3));
+      }
+      assertThat(smallest).as("log of the smallest tail").isLessThan(-18);
+    }
+  }
+
+  @Test
+  void supportsOfDifferentSizesAreKeptApart() {
+    SmallModels model = SmallModels.QWEN2_WITH_BIAS;
+    Weights weights = RandomModel.variedWeights(model.config(), 7);
+    int[] tokens = model.tokens(6, 1);
+    try (Scorer scorer = new Scorer(model.config(), weights, 3, RuntimeOptions.DEFAULT)) {
+      ScoreRequest none = ScoreRequest.of(tokens, 2);
+      ScoreRequest two = new ScoreRequest(tokens, 4, new int[] {5, 6, 7, 8}, 2);
+      ScoreRequest empty = ScoreRequest.of(tokens, 6);
+      List<Scores> together = scorer.score(List.of(none, two, empty));
+      assertThat(together.get(0).supportLogprobs()).isEmpty();
+      assertThat(together.get(1))
+          .usingRecursiveComparison()
+          .isEqualTo(scorer.score(List.of(two)).get(0));
+      assertThat(together.get(2).rows()).isZero();
+      assertThat(scorer.score(List.of(empty)).get(0).topIds()).isEmpty();
+      assertThat(scorer.score(List.of())).isEmpty();
+    }
+  }
+
+  @Test
+  void largeBatchesAreRunInParts() {
+    SmallModels model = SmallModels.MISTRAL_WITH_SLIDING_WINDOW;
+    ModelConfig config = model.config();
+    Weights weights = RandomModel.variedWeights(config, 7);
+    List<ScoreRequest> requests = new ArrayList<>();
+    for (int i = 0; i < 7; i++) {
+      int[] tokens = model.tokens(3 + 7 * i, i);
+      int[] support = Arrays.copyOfRange(model.tokens(60, 3), 0, tokens.length - 2);
+      requests.add(new ScoreRequest(tokens, 2, support, 1));
+    }
+    OnnxModel graph = ScoringGraph.build(config, weights, 5, GraphOptions.inMemory());
+    OpenSession open = new OpenSession(OrtSessions.open(graph, RuntimeOptions.DEFAULT), null);
+    // Ten rows a run: some requests share one, others need several.
+    try (Scorer parts = new Scorer(config, 5, open, 10L * config.vocabularySize());
+        Scorer whole = scorer(config, graph, 5)) {
+      assertThat(parts.score(requests)).usingRecursiveComparison().isEqualTo(whole.score(requests));
+    }
+  }
+
+  @Test
+  void impossibleRequestsAreRefusedInOneLine() {
+    SmallModels model = SmallModels.QWEN2_WITH_BIAS;
+    Weights weights = RandomModel.variedWeights(model.config(), 7);
+    assertThatThrownBy(() -> new Scorer(model.config(), weights, 78, RuntimeOptions.DEFAULT))
+        .isInstanceOf(ModelException.class)
+        .hasMessage("k: 78 (expected: 1 to 77, the vocabulary)");
+    try (Scorer scorer = new Scorer(model.config(), weights, 3, RuntimeOptions.DEFAULT)) {
+      ScoreRequest good = ScoreRequest.of(new int[] {1, 2}, 1);
+      assertRefused(
+          scorer,
+          List.of(good, ScoreRequest.of(new int[] {1, 77}, 1)),
+          "request 1: token id: 77 at 1 (expected: 0 to 76)");
+      assertRefused(
+          scorer,
+          List.of(new ScoreRequest(new int[] {1, 2}, 1, new int[] {-1}, 1)),
+          "request 0: support id: -1 at 0 (expected: 0 to 76)");
+      assertRefused(
+          scorer,
+          List.of(ScoreRequest.of(new int[] {1, 2}, 0)),
+          "request 0: first position 0 (expected: 1 to 2)");
+      assertRefused(
+          scorer,
+          List.of(new ScoreRequest(new int[] {1, 2}, 1, new int[] {1, 2}, 1)),
+          "request 0: 2 support ids (expected: 1 rows x 1)");
+      assertRefused(
+          scorer,
+          List.of(ScoreRequest.of(new int[129], 1)),
+          "request 0: 129 tokens (expected: at most 128, the model's positions)");
+    }
+  }
+
+  @Test
+  void devicesThatAreNotThereAreRefusedByName() {
+    SmallModels model = SmallModels.QWEN2_WITH_BIAS;
+    Weights weights = RandomModel.variedWeights(model.config(), 7);
+    assertThatThrownBy(() -> new Scorer(model.config(), weights, 3, new RuntimeOptions(1, "tpu")))
+        .isInstanceOf(ModelException.class)
+        .hasMessage("device: tpu (expected: cpu, cuda or cuda:N)");
+    assertThatThrownBy(
+            () -> new Scorer(model.config(), weights, 3, new RuntimeOptions(1, "cuda:1")))
+        .isInstanceOf(ModelException.class)
+        .hasMessageStartingWith("device: cuda:1 (expected: cpu; ")
+        .hasMessageContaining("onnxruntime_gpu");
+  }
+
+  @Test
+  void aClosedScorerSaysSo() {
+    SmallModels model = SmallModels.QWEN2_WITH_BIAS;
+    Scorer scorer =
+        new Scorer(
+            model.config(),
+            RandomModel.variedWeights(model.config(), 7),
+            3,
+            RuntimeOptions.DEFAULT);
+    scorer.close();
+    scorer.close();
+    assertThatThrownBy(() -> scorer.score(List.of(ScoreRequest.of(new int[] {1, 2}, 1))))
+        .isInstanceOf(IllegalStateException.class);
+  }
+
+  private static Scorer scorer(ModelConfig config, OnnxModel model, int k) {
+    return new Scorer(
+        config,
+        k,
+        new OpenSession(OrtSessions.open(model, RuntimeOptions.DEFAULT), null),
+        Scorer.LOGITS_A_RUN);
+  }
+
+  private static void assertRefused(Scorer scorer, List<ScoreRequest> requests, String message) {
+    assertThatThrownBy(() -> scorer.score(requests))
+        .isInstanceOf(ModelException.class)
+        .hasMessage(message);
+  }
+
+  /** Mean absolute error of the top log-probs. */
+  private static double meanError(Scores scores, double[][] truth) {
+    double sum = 0;
+    for (int i = 0; i < scores.topIds().length; i++) {
+      sum += Math.abs(scores.topLogprobs()[i] - truth[i / scores.k()][scores.topIds()[i]]);
+    }
+    return sum / scores.topIds().length;
   }
 
   private static double[][] logprobs(ModelConfig config, Weights weights, int[] tokens) {

@@ -9,6 +9,7 @@ import java.util.OptionalInt;
 import java.util.Random;
 
 /** One small configuration for each thing that members of the family do differently. */
+@SuppressWarnings("ImmutableEnumChecker") // a configuration never changes
 enum SmallModels {
   LLAMA_WITH_LLAMA3_SCALING(
       Architecture.LLAMA, 61, 48, 80, 6, 2, 16, new RopeScaling(Kind.LLAMA3, 8, 1, 4, 16), true, 0),
