@@ -14,9 +14,9 @@ import java.util.Map;
 
 /** Runs a parsed template, in a bounded number of steps and characters. For one rendering. */
 final class Interpreter {
-  private static final int MAX_STEPS = 5_000_000;
+  private static final int MAX_STEPS = 1_000_000;
   private static final int MAX_CALLS = 64;
-  private static final int MAX_DEPTH = 1500;
+  private static final int MAX_DEPTH = 400;
 
   private StringBuilder out = new StringBuilder();
   private Scope scope;
@@ -69,13 +69,13 @@ final class Interpreter {
   }
 
   private Flow body(List<Statement> statements) {
-    for (Statement statement : statements) {
-      Flow flow = execute(statement);
-      if (flow != Flow.NEXT) {
-        return flow;
-      }
+    deeper();
+    Flow flow = Flow.NEXT;
+    for (int i = 0; i < statements.size() && flow == Flow.NEXT; i++) {
+      flow = execute(statements.get(i));
     }
-    return Flow.NEXT;
+    depth--;
+    return flow;
   }
 
   private Flow execute(Statement statement) {
@@ -230,6 +230,13 @@ final class Interpreter {
     out.append(text);
   }
 
+  /** The stack of Java is not to be the limit. */
+  private void deeper() {
+    if (++depth > MAX_DEPTH) {
+      throw Values.error(line, "nested too deeply");
+    }
+  }
+
   private void step() {
     if (++steps > MAX_STEPS) {
       throw Values.error(line, "more than %d steps".formatted(MAX_STEPS));
@@ -238,9 +245,7 @@ final class Interpreter {
 
   private Object evaluate(Expression expression) {
     step();
-    if (++depth > MAX_DEPTH) {
-      throw Values.error(line, "expression nested too deeply");
-    }
+    deeper();
     Object value = value(expression);
     depth--;
     return value;

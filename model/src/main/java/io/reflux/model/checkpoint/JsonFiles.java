@@ -72,7 +72,8 @@ public final class JsonFiles {
       }
       throw new ModelException(
           "%s: %s (expected: a JSON object)"
-              .formatted(file, node == null ? "nothing" : node.getNodeType()));
+              .formatted(
+                  file, node == null || node.isMissingNode() ? "nothing" : node.getNodeType()));
     } catch (JsonProcessingException e) {
       throw new ModelException(file + ": not JSON: " + oneLine(e), e);
     } catch (IOException e) {
