@@ -35,6 +35,19 @@ public final class Batch {
    * @param crossEntropyShare c, 0 to 1
    */
   public Batch(List<TrainingSequence> batch, double crossEntropyShare, int vocabularySize) {
+    this(batch, crossEntropyShare, vocabularySize, totalWeight(batch));
+  }
+
+  /**
+   * A part of a larger batch: the parts' objectives and gradients add up to the whole's.
+   *
+   * @param totalWeight of the rows of all parts
+   */
+  public Batch(
+      List<TrainingSequence> batch,
+      double crossEntropyShare,
+      int vocabularySize,
+      double totalWeight) {
     if (!(crossEntropyShare >= 0 && crossEntropyShare <= 1)) {
       throw new IllegalArgumentException(
           "crossEntropyShare: " + crossEntropyShare + " (expected: 0 to 1)");
@@ -54,13 +67,7 @@ public final class Batch {
     Arrays.fill(topLogprobs, Float.NEGATIVE_INFINITY);
     Arrays.fill(tailLogMass, Float.NEGATIVE_INFINITY);
 
-    double total = 0;
-    for (TrainingSequence sequence : batch) {
-      for (int row = 0; row < sequence.rows(); row++) {
-        total += sequence.weight(row);
-      }
-    }
-    double scale = total == 0 ? 0 : 1 / total;
+    double scale = totalWeight == 0 ? 0 : 1 / totalWeight;
     int row = 0;
     for (int s = 0; s < sequences; s++) {
       TrainingSequence sequence = batch.get(s);
@@ -82,6 +89,17 @@ public final class Batch {
         }
       }
     }
+  }
+
+  /** Sum of the weights of all rows. */
+  public static double totalWeight(List<TrainingSequence> sequences) {
+    double total = 0;
+    for (TrainingSequence sequence : sequences) {
+      for (int row = 0; row < sequence.rows(); row++) {
+        total += sequence.weight(row);
+      }
+    }
+    return total;
   }
 
   private void putTargets(int row, int from, TeacherTargets targets, int vocabularySize) {

@@ -1,0 +1,203 @@
+package io.reflux.trainer;
+
+import io.reflux.schemas.avro.Stage;
+import io.reflux.trainer.nn.ModelState;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * A checkpoint as bytes, all big-endian. The bytes are trusted: {@link CheckpointStore} reads none
+ * whose digest does not hold.
+ */
+final class CheckpointFormat {
+  private static final int MAGIC = 0x52465843; // "RFXC"
+  private static final int VERSION = 1;
+  private static final int FLOATS_AT_ONCE = 1 << 14;
+
+  private CheckpointFormat() {}
+
+  static void write(Checkpoint checkpoint, DataOutputStream out) throws IOException {
+    out.writeInt(MAGIC);
+    out.writeInt(VERSION);
+    writeText(checkpoint.studentShape(), out);
+    writeText(checkpoint.teacherFingerprint(), out);
+    writeText(checkpoint.tokenizerFingerprint(), out);
+    out.writeInt(checkpoint.offsets().size());
+    for (Map.Entry<String, Long> offset : new TreeMap<>(checkpoint.offsets()).entrySet()) {
+      writeText(offset.getKey(), out);
+      out.writeLong(offset.getValue());
+    }
+    StudentState state = checkpoint.training();
+    out.writeLong(state.random());
+    writeText(state.stage().name(), out);
+    out.writeLong(state.step());
+    out.writeLong(state.skippedSteps());
+    out.writeLong(state.rowsTrained());
+    out.writeLong(state.sequencesSeen());
+    out.writeDouble(state.credit());
+    out.writeDouble(state.agreement());
+    out.writeDouble(state.kl());
+    out.writeLong(state.model().updates());
+    writeFloats(state.model().parameters(), out);
+    writeFloats(state.model().firstMoments(), out);
+    writeFloats(state.model().secondMoments(), out);
+    out.writeInt(state.replay().oldestRecent());
+    out.writeLong(state.replay().offered());
+    writeSequences(state.replay().fresh(), out);
+    writeSequences(state.replay().recent(), out);
+    writeSequences(state.replay().sample(), out);
+    writeSequences(state.rollouts(), out);
+    writeSequences(state.heldOut(), out);
+  }
+
+  static Checkpoint read(DataInputStream in) throws IOException {
+    int magic = in.readInt();
+    if (magic != MAGIC) {
+      throw new IOException("magic 0x%08x (expected: 0x%08x)".formatted(magic, MAGIC));
+    }
+    int version = in.readInt();
+    if (version != VERSION) {
+      throw new IOException(
+          "checkpoint format %d (expected: %d, as this build reads)".formatted(version, VERSION));
+    }
+    String shape = readText(in);
+    String teacher = readText(in);
+    String tokenizer = readText(in);
+    Map<String, Long> offsets = new HashMap<>();
+    int count = in.readInt();
+    for (int i = 0; i < count; i++) {
+      String partition = readText(in);
+      offsets.put(partition, in.readLong());
+    }
+    return new Checkpoint(shape, teacher, tokenizer, offsets, readState(in));
+  }
+
+  private static StudentState readState(DataInputStream in) throws IOException {
+    long random = in.readLong();
+    Stage stage = Stage.valueOf(readText(in));
+    long step = in.readLong();
+    long skippedSteps = in.readLong();
+    long rowsTrained = in.readLong();
+    long sequencesSeen = in.readLong();
+    double credit = in.readDouble();
+    double agreement = in.readDouble();
+    double kl = in.readDouble();
+    long updates = in.readLong();
+    ModelState model = new ModelState(readFloats(in), readFloats(in), readFloats(in), updates);
+    int oldestRecent = in.readInt();
+    long offered = in.readLong();
+    ReplayBuffer.Contents replay =
+        new ReplayBuffer.Contents(
+            readSequences(in), readSequences(in), readSequences(in), oldestRecent, offered);
+    return new StudentState(
+        model,
+        random,
+        stage,
+        step,
+        skippedSteps,
+        rowsTrained,
+        sequencesSeen,
+        credit,
+        agreement,
+        kl,
+        replay,
+        readSequences(in),
+        readSequences(in));
+  }
+
+  private static void writeSequences(List<LabelledSequence> sequences, DataOutputStream out)
+      throws IOException {
+    out.writeInt(sequences.size());
+    for (LabelledSequence sequence : sequences) {
+      writeText(sequence.requestId(), out);
+      writeText(sequence.segment(), out);
+      out.writeLong(sequence.studentStep());
+      out.writeFloat(sequence.weight());
+      out.writeInt(sequence.tokenIds().length);
+      for (int id : sequence.tokenIds()) {
+        out.writeInt(id);
+      }
+      out.writeInt(sequence.promptLength());
+      out.writeInt(sequence.vocabularySize());
+      writeBytes(sequence.lossMask(), out);
+      writeBytes(sequence.labels(), out);
+    }
+  }
+
+  private static List<LabelledSequence> readSequences(DataInputStream in) throws IOException {
+    int count = in.readInt();
+    List<LabelledSequence> sequences = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      String requestId = readText(in);
+      String segment = readText(in);
+      long studentStep = in.readLong();
+      float weight = in.readFloat();
+      int[] ids = new int[in.readInt()];
+      for (int t = 0; t < ids.length; t++) {
+        ids[t] = in.readInt();
+      }
+      int promptLength = in.readInt();
+      int vocabulary = in.readInt();
+      sequences.add(
+          new LabelledSequence(
+              requestId,
+              segment,
+              studentStep,
+              weight,
+              ids,
+              promptLength,
+              vocabulary,
+              readBytes(in),
+              readBytes(in)));
+    }
+    return sequences;
+  }
+
+  private static void writeText(String text, DataOutputStream out) throws IOException {
+    writeBytes(text.getBytes(StandardCharsets.UTF_8), out);
+  }
+
+  private static String readText(DataInputStream in) throws IOException {
+    return new String(readBytes(in), StandardCharsets.UTF_8);
+  }
+
+  private static void writeBytes(byte[] bytes, DataOutputStream out) throws IOException {
+    out.writeInt(bytes.length);
+    out.write(bytes);
+  }
+
+  private static byte[] readBytes(DataInputStream in) throws IOException {
+    byte[] bytes = new byte[in.readInt()];
+    in.readFully(bytes);
+    return bytes;
+  }
+
+  private static void writeFloats(float[] floats, DataOutputStream out) throws IOException {
+    out.writeInt(floats.length);
+    ByteBuffer buffer = ByteBuffer.allocate(FLOATS_AT_ONCE * Float.BYTES);
+    for (int from = 0; from < floats.length; from += FLOATS_AT_ONCE) {
+      int length = Math.min(FLOATS_AT_ONCE, floats.length - from);
+      buffer.asFloatBuffer().put(floats, from, length);
+      out.write(buffer.array(), 0, length * Float.BYTES);
+    }
+  }
+
+  private static float[] readFloats(DataInputStream in) throws IOException {
+    float[] floats = new float[in.readInt()];
+    ByteBuffer buffer = ByteBuffer.allocate(FLOATS_AT_ONCE * Float.BYTES);
+    for (int from = 0; from < floats.length; from += FLOATS_AT_ONCE) {
+      int length = Math.min(FLOATS_AT_ONCE, floats.length - from);
+      in.readFully(buffer.array(), 0, length * Float.BYTES);
+      buffer.asFloatBuffer().get(floats, from, length);
+    }
+    return floats;
+  }
+}

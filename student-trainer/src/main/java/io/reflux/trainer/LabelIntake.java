@@ -1,0 +1,145 @@
+package io.reflux.trainer;
+
+import io.reflux.model.LanguageModel;
+import io.reflux.schemas.avro.Origin;
+import io.reflux.schemas.avro.SoftLabels;
+import io.reflux.schemas.labels.SoftLabelBlock;
+import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.SoftLabelFormatException;
+import java.nio.ByteBuffer;
+import java.util.Optional;
+
+/**
+ * Turns records into sequences to train on, and refuses what another teacher, tokenizer or template
+ * made: such a label would train the wrong tokens without a word.
+ */
+final class LabelIntake {
+  /**
+   * Weight of a request at most: one that was very unlikely to be mirrored must not rule a batch.
+   */
+  private static final double MAX_WEIGHT = 10;
+
+  private final String teacherFingerprint;
+  private final String tokenizerFingerprint;
+  private final String chatTemplateFingerprint;
+  private final int vocabularySize;
+  private final int maxPositions;
+
+  /**
+   * @param maxPositions of the student
+   */
+  LabelIntake(LanguageModel teacher, int maxPositions) {
+    this.teacherFingerprint = teacher.fingerprint();
+    this.tokenizerFingerprint = teacher.tokenizerFingerprint();
+    this.chatTemplateFingerprint = teacher.chatTemplateFingerprint();
+    this.vocabularySize = teacher.config().vocabularySize();
+    this.maxPositions = maxPositions;
+  }
+
+  String teacherFingerprint() {
+    return teacherFingerprint;
+  }
+
+  /** Why a record must not be trained on; empty if it may. */
+  Optional<Refusal> refusal(SoftLabels labels) {
+    if (!labels.getTeacherFingerprint().equals(teacherFingerprint)) {
+      return mismatch("teacher", labels.getTeacherFingerprint(), teacherFingerprint);
+    }
+    if (!labels.getTokenizerFingerprint().equals(tokenizerFingerprint)) {
+      return mismatch("tokenizer", labels.getTokenizerFingerprint(), tokenizerFingerprint);
+    }
+    if (!labels.getChatTemplateFingerprint().equals(chatTemplateFingerprint)) {
+      return mismatch(
+          "chat_template", labels.getChatTemplateFingerprint(), chatTemplateFingerprint);
+    }
+    if (labels.getVocabularySize() != vocabularySize) {
+      return mismatch(
+          "vocabulary",
+          Integer.toString(labels.getVocabularySize()),
+          Integer.toString(vocabularySize));
+    }
+    if (labels.getTemperature() != 1) {
+      return refusal(
+          "temperature_unsupported",
+          "temperature: %s (expected: 1, the teacher's own)".formatted(labels.getTemperature()));
+    }
+    boolean rollout = labels.getOrigin() == Origin.ROLLOUT;
+    if (rollout && labels.getStudentVersion() == null) {
+      return refusal("student_version_missing", "student_version: null (expected: of a rollout)");
+    }
+    return malformed(labels);
+  }
+
+  private Optional<Refusal> malformed(SoftLabels labels) {
+    int tokens = labels.getTokenIds().size();
+    if (tokens > maxPositions) {
+      return refusal(
+          "too_long", "token_ids: %d (expected: at most %d)".formatted(tokens, maxPositions));
+    }
+    int prompt = labels.getPromptLength();
+    if (prompt < 1 || prompt > tokens) {
+      return refusal(
+          "bad_prompt_length",
+          "prompt_length: %d (expected: 1 to %d tokens)".formatted(prompt, tokens));
+    }
+    for (int id : labels.getTokenIds()) {
+      if (id < 0 || id >= vocabularySize) {
+        return refusal(
+            "bad_token_id", "token id: %d (expected: 0 to %d)".formatted(id, vocabularySize - 1));
+      }
+    }
+    double probability = labels.getSamplingProbability();
+    if (!(probability > 0 && probability <= 1)) {
+      return refusal(
+          "bad_sampling_probability",
+          "sampling_probability: %s (expected: above 0, to 1)".formatted(probability));
+    }
+    int rows = tokens - prompt;
+    ByteBuffer mask = labels.getLossMask();
+    if (mask != null && mask.remaining() != (rows + 7) / 8) {
+      return refusal(
+          "bad_loss_mask",
+          "loss_mask: %d bytes (expected: %d rows)".formatted(mask.remaining(), rows));
+    }
+    try {
+      SoftLabelBlock block = SoftLabelCodec.decode(bytes(labels.getLabels()), vocabularySize);
+      if (block.rows() != rows) {
+        return refusal(
+            "bad_labels", "labels: %d rows (expected: %d)".formatted(block.rows(), rows));
+      }
+    } catch (SoftLabelFormatException e) {
+      return refusal("bad_labels", e.getMessage());
+    }
+    return Optional.empty();
+  }
+
+  /** A record that is not refused, as a sequence. */
+  LabelledSequence accept(SoftLabels labels) {
+    double weight = Math.min(MAX_WEIGHT, 1 / labels.getSamplingProbability());
+    boolean rollout = labels.getOrigin() == Origin.ROLLOUT;
+    return new LabelledSequence(
+        labels.getRequestId(),
+        labels.getSegment(),
+        rollout ? labels.getStudentVersion() : LabelledSequence.NO_STUDENT,
+        (float) weight,
+        labels.getTokenIds().stream().mapToInt(Integer::intValue).toArray(),
+        labels.getPromptLength(),
+        vocabularySize,
+        labels.getLossMask() == null ? new byte[0] : bytes(labels.getLossMask()),
+        bytes(labels.getLabels()));
+  }
+
+  private static byte[] bytes(ByteBuffer buffer) {
+    byte[] bytes = new byte[buffer.remaining()];
+    buffer.duplicate().get(bytes);
+    return bytes;
+  }
+
+  private static Optional<Refusal> mismatch(String what, String found, String expected) {
+    return refusal(what + "_mismatch", "%s: %s (expected: %s)".formatted(what, found, expected));
+  }
+
+  private static Optional<Refusal> refusal(String reason, String message) {
+    return Optional.of(new Refusal(reason, message));
+  }
+}

@@ -1,0 +1,60 @@
+package io.reflux.trainer;
+
+import io.reflux.model.LanguageModel;
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.checkpoint.Weights;
+import io.reflux.schemas.service.RefluxException;
+import io.reflux.trainer.pretrain.Shape;
+import java.nio.file.Path;
+
+/**
+ * What training starts from: a model directory, or a new model of a given shape that speaks the
+ * teacher's tokens.
+ */
+record StartingStudent(ModelConfig config, Weights weights) {
+
+  static StartingStudent of(TrainerConfig config, LanguageModel teacher) {
+    return Shape.looksLikeShape(config.student())
+        ? ofShape(Shape.parse(config.student()), teacher, config.seed())
+        : ofDirectory(Path.of(config.student()), teacher);
+  }
+
+  private static StartingStudent ofShape(Shape asked, LanguageModel teacher, long seed) {
+    // Positions are not learned, so a new student may see as far as its teacher.
+    Shape shape =
+        new Shape(
+            asked.vocabularySize(),
+            asked.hiddenSize(),
+            asked.layers(),
+            asked.heads(),
+            asked.keyValueHeads(),
+            asked.headSize(),
+            asked.intermediateSize(),
+            Math.max(asked.maxPositions(), teacher.config().maxPositions()),
+            asked.tiedEmbeddings());
+    ModelConfig student =
+        shape.config(
+            teacher.config().vocabularySize(),
+            teacher.config().bosTokenId(),
+            teacher.stopIds().stream().sorted().toList());
+    return new StartingStudent(student, RandomModel.weights(student, seed));
+  }
+
+  private static StartingStudent ofDirectory(Path directory, LanguageModel teacher) {
+    LanguageModel student = LanguageModel.load(directory);
+    if (!student.tokenizerFingerprint().equals(teacher.tokenizerFingerprint())) {
+      throw new RefluxException(
+          "reflux.train.student: tokenizer %s of %s (expected: the teacher's, %s)"
+              .formatted(
+                  student.tokenizerFingerprint(), directory, teacher.tokenizerFingerprint()));
+    }
+    if (student.config().vocabularySize() != teacher.config().vocabularySize()) {
+      throw new RefluxException(
+          "reflux.train.student: vocab_size %d of %s (expected: the teacher's, %d)"
+              .formatted(
+                  student.config().vocabularySize(), directory, teacher.config().vocabularySize()));
+    }
+    return new StartingStudent(student.config(), student.weights());
+  }
+}

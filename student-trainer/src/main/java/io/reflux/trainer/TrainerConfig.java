@@ -1,0 +1,148 @@
+package io.reflux.trainer;
+
+import io.smallrye.config.ConfigMapping;
+import io.smallrye.config.WithDefault;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.OptionalLong;
+
+/** How a student is trained. */
+@ConfigMapping(prefix = "reflux.train")
+public interface TrainerConfig {
+  /** Model directory of the teacher: its tokenizer and template, and what labels are checked by. */
+  Path teacher();
+
+  /** Model directory to start from, or the shape of a new student, by the teacher's tokenizer. */
+  @WithDefault("hidden=96,layers=2,heads=4,kv-heads=2,ffn=256")
+  String student();
+
+  /** Name of the student's line of snapshots. */
+  @WithDefault("student")
+  String studentName();
+
+  /** Where checkpoints and the newest snapshots are kept; the same directory resumes. */
+  @WithDefault(".reflux/trainer")
+  Path dataDir();
+
+  /** Channel that snapshots are published to. */
+  @WithDefault("stable")
+  String channel();
+
+  /** After the warm-up, for good. */
+  @WithDefault("0.002")
+  double learningRate();
+
+  /** Steps in which the learning rate rises to its value. */
+  @WithDefault("100")
+  int warmUpSteps();
+
+  /** AdamW's decay of matrices, a unit of learning rate. */
+  @WithDefault("0.01")
+  double weightDecay();
+
+  /** Longer gradients are scaled down to it. */
+  @WithDefault("1.0")
+  double maxGradientNorm();
+
+  /** Tokens of the sequences of a step, prompts included. */
+  @WithDefault("2048")
+  int batchTokens();
+
+  /** Share of cross-entropy on the standing token in the loss; the rest is KL to the teacher. */
+  @WithDefault("0.1")
+  double crossEntropyShare();
+
+  /** Share of prompts, chosen by hash, that are never trained on. */
+  @WithDefault("0.1")
+  double heldOutFraction();
+
+  /** Newest held-out sequences that quality is measured on. */
+  @WithDefault("512")
+  int heldOutSize();
+
+  /** Steps between measurements on held-out sequences. */
+  @WithDefault("50")
+  int validationSteps();
+
+  /** Labelled sequences before training begins. */
+  @WithDefault("32")
+  int minimumLabels();
+
+  /** Most passes over a label: without new ones training waits. */
+  @WithDefault("32")
+  double maxReuse();
+
+  /** Sequences kept to train on again, a uniform sample of all but the recent ones. */
+  @WithDefault("8192")
+  int replaySize();
+
+  /** Newest sequences, kept beside the sample. */
+  @WithDefault("1024")
+  int recentSize();
+
+  /** Share of repeated sequences that are drawn from the recent ones. */
+  @WithDefault("0.5")
+  double recentShare();
+
+  /** On-policy share: rollouts among the sequences of a step; 0 never writes any. */
+  @WithDefault("0.25")
+  double lambda();
+
+  /** Held-out agreement with the teacher from which on rollouts are written. */
+  @WithDefault("0.6")
+  double onPolicyAgreement();
+
+  /** Steps after which rollouts are written whatever the agreement. */
+  OptionalLong onPolicySteps();
+
+  /** Sampling temperature of rollouts. */
+  @WithDefault("0.9")
+  double rolloutTemperature();
+
+  /** Longest rollout, in tokens. */
+  @WithDefault("64")
+  int rolloutMaxTokens();
+
+  /** Rollouts that are written at the same time. */
+  @WithDefault("8")
+  int rolloutSlots();
+
+  /** Scored rollouts that are kept. */
+  @WithDefault("1024")
+  int rolloutSize();
+
+  /** Steps after which rollouts are written with newer weights. */
+  @WithDefault("200")
+  int rolloutRefreshSteps();
+
+  /** Rollouts of students more steps behind than this are dropped. */
+  @WithDefault("3000")
+  long maxStaleness();
+
+  /** Time between snapshots. */
+  @WithDefault("PT20S")
+  Duration snapshotInterval();
+
+  /** Steps between snapshots, instead of a time. */
+  OptionalLong snapshotSteps();
+
+  /** Whether a snapshot must not be worse on held-out labels than the published one. */
+  @WithDefault("true")
+  boolean gate();
+
+  /** How much worse still counts as not worse, relative in KL and absolute in agreement. */
+  @WithDefault("0.01")
+  double gateTolerance();
+
+  /** Time between checkpoints. */
+  @WithDefault("PT30S")
+  Duration checkpointInterval();
+
+  /** Seed of a new student, of batches and of rollouts. */
+  @WithDefault("42")
+  long seed();
+
+  /** Threads of libtorch. */
+  @WithDefault("1")
+  int threads();
+}

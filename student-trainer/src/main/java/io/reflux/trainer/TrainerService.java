@@ -1,0 +1,199 @@
+package io.reflux.trainer;
+
+import io.micrometer.core.instrument.MeterRegistry;
+import io.reflux.model.LanguageModel;
+import io.reflux.model.ModelException;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.service.RefluxException;
+import io.reflux.schemas.service.Service;
+import io.reflux.schemas.service.StatusReporter;
+import io.reflux.trainer.nn.Torch;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Trains a student on the teacher's labels for as long as it runs, and publishes it again and
+ * again. The same data directory goes on where the last checkpoint was.
+ */
+public final class TrainerService implements Service {
+  private static final Logger log = LoggerFactory.getLogger(TrainerService.class);
+
+  private final TrainerConfig config;
+  private final KafkaClients clients;
+  private final MeterRegistry registry;
+  private final CompletableFuture<Void> termination = new CompletableFuture<>();
+  private StatusReporter status;
+  private TrainingLoop loop;
+  private Thread thread;
+  private boolean closed;
+
+  /**
+   * @param meters the service's own
+   */
+  public TrainerService(TrainerConfig config, KafkaClients clients, MeterRegistry meters) {
+    this.config = config;
+    this.clients = clients;
+    this.registry = meters;
+  }
+
+  @Override
+  public String name() {
+    return "trainer";
+  }
+
+  @Override
+  public synchronized void start() {
+    if (closed || thread != null) {
+      throw new IllegalStateException("trainer: started or closed before");
+    }
+    requireSane(config);
+    status = new StatusReporter(name(), clients, registry);
+    boolean started = false;
+    try {
+      Torch.start();
+      LanguageModel teacher = LanguageModel.load(config.teacher());
+      TrainingLoop opened =
+          TrainingLoop.open(config, clients, teacher, new TrainerMeters(registry));
+      loop = opened;
+      thread = new Thread(() -> run(opened), "reflux-trainer");
+      thread.start();
+      started = true;
+    } catch (ModelException e) {
+      throw new RefluxException(e.getMessage(), e);
+    } finally {
+      if (!started) {
+        status.state("failed", "did not start");
+        status.close();
+      }
+    }
+  }
+
+  @Override
+  public CompletionStage<Void> termination() {
+    return termination.minimalCompletionStage();
+  }
+
+  @Override
+  public void close() {
+    Thread running;
+    synchronized (this) {
+      closed = true;
+      running = thread;
+      if (running == null) {
+        termination.complete(null);
+        return;
+      }
+      loop.stop();
+    }
+    if (running.isAlive()) {
+      status.state("draining", "finishing the step, then a checkpoint");
+    }
+    boolean interrupted = false;
+    while (running.isAlive()) {
+      try {
+        running.join();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    status.close();
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void run(TrainingLoop training) {
+    status.state("running", config.studentName());
+    Throwable failure = null;
+    try (training) {
+      training.run();
+    } catch (RuntimeException | Error e) {
+      failure = e;
+      log.error("Trainer failed: {}", e.getMessage(), e);
+      status.state("failed", String.valueOf(e.getMessage()));
+    } finally {
+      if (failure == null) {
+        termination.complete(null);
+      } else {
+        termination.completeExceptionally(failure);
+      }
+    }
+  }
+
+  private static void requireSane(TrainerConfig config) {
+    require(
+        config.learningRate() > 0 && config.learningRate() < 1,
+        "learning-rate",
+        config.learningRate(),
+        "above 0, below 1");
+    require(config.batchTokens() > 0, "batch-tokens", config.batchTokens(), "1 or more");
+    require(
+        isShare(config.crossEntropyShare()),
+        "cross-entropy-share",
+        config.crossEntropyShare(),
+        "0 to 1");
+    require(
+        isShare(config.heldOutFraction()), "held-out-fraction", config.heldOutFraction(), "0 to 1");
+    require(isShare(config.recentShare()), "recent-share", config.recentShare(), "0 to 1");
+    require(
+        config.lambda() >= 0 && config.lambda() < 1,
+        "lambda",
+        config.lambda(),
+        "0 to below 1: something must bring new prompts");
+    require(config.heldOutSize() > 0, "held-out-size", config.heldOutSize(), "1 or more");
+    require(
+        config.validationSteps() > 0, "validation-steps", config.validationSteps(), "1 or more");
+    require(config.minimumLabels() > 0, "minimum-labels", config.minimumLabels(), "1 or more");
+    require(config.maxReuse() > 0, "max-reuse", config.maxReuse(), "above 0");
+    require(config.replaySize() > 0, "replay-size", config.replaySize(), "1 or more");
+    require(config.recentSize() > 0, "recent-size", config.recentSize(), "1 or more");
+    require(config.rolloutSize() > 0, "rollout-size", config.rolloutSize(), "1 or more");
+    require(config.rolloutSlots() > 0, "rollout-slots", config.rolloutSlots(), "1 or more");
+    require(
+        config.rolloutMaxTokens() > 0,
+        "rollout-max-tokens",
+        config.rolloutMaxTokens(),
+        "1 or more");
+    require(
+        config.rolloutRefreshSteps() > 0,
+        "rollout-refresh-steps",
+        config.rolloutRefreshSteps(),
+        "1 or more");
+    require(
+        config.rolloutTemperature() > 0,
+        "rollout-temperature",
+        config.rolloutTemperature(),
+        "above 0");
+    require(config.maxStaleness() > 0, "max-staleness", config.maxStaleness(), "1 or more");
+    require(
+        !config.snapshotInterval().isNegative() && !config.snapshotInterval().isZero(),
+        "snapshot-interval",
+        config.snapshotInterval(),
+        "a positive time");
+    require(
+        !config.checkpointInterval().isNegative() && !config.checkpointInterval().isZero(),
+        "checkpoint-interval",
+        config.checkpointInterval(),
+        "a positive time");
+    require(config.gateTolerance() >= 0, "gate-tolerance", config.gateTolerance(), "0 or more");
+    require(config.threads() > 0, "threads", config.threads(), "1 or more");
+    require(
+        !config.gate() || config.heldOutFraction() > 0,
+        "gate",
+        true,
+        "false, or a held-out-fraction above 0 to measure on");
+  }
+
+  private static boolean isShare(double value) {
+    return value >= 0 && value <= 1;
+  }
+
+  private static void require(boolean holds, String key, Object value, String expected) {
+    if (!holds) {
+      throw new RefluxException(
+          "reflux.train.%s: %s (expected: %s)".formatted(key, value, expected));
+    }
+  }
+}

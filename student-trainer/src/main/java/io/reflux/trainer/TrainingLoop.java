@@ -1,0 +1,546 @@
+package io.reflux.trainer;
+
+import io.reflux.model.LanguageModel;
+import io.reflux.schemas.avro.Origin;
+import io.reflux.schemas.avro.SoftLabels;
+import io.reflux.schemas.avro.Stage;
+import io.reflux.schemas.avro.TrainingProgress;
+import io.reflux.schemas.kafka.DeadLetters;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.kafka.Received;
+import io.reflux.schemas.kafka.TopicWriter;
+import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.kafka.Undecodable;
+import io.reflux.schemas.labels.HeldOut;
+import io.reflux.schemas.registry.RegistryException;
+import io.reflux.schemas.service.RefluxException;
+import io.reflux.snapshots.SnapshotException;
+import io.reflux.trainer.RolloutWriter.Prompt;
+import io.reflux.trainer.SnapshotMaker.Candidate;
+import io.reflux.trainer.SnapshotMaker.Outcome;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.errors.RetriableException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The training thread: labels in, steps, checkpoints, snapshots handed over, progress out. All but
+ * {@link #stop} belongs to the one thread that runs it.
+ */
+final class TrainingLoop implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(TrainingLoop.class);
+  private static final Duration WAIT_FOR_LABELS = Duration.ofMillis(200);
+  private static final Duration WAIT_FOR_KAFKA = Duration.ofSeconds(1);
+  private static final int FIRST_SNAPSHOT_ATTEMPTS = 5;
+  private static final Duration REPORT_EVERY = Duration.ofSeconds(1);
+
+  private final TrainerConfig config;
+  private final TrainerMeters meters;
+  private final LabelIntake intake;
+  private final StudentTraining training;
+  private final CheckpointStore store;
+  private final LabelSource softLabels;
+  private final LabelSource rolloutLabels;
+  private final Producer<String, byte[]> producer;
+  private final DeadLetters deadLetters;
+  private final TopicWriter<TrainingProgress> progress;
+  private final SnapshotMaker snapshots;
+  private final RolloutWriter rollouts;
+  private final ExecutorService snapshotThread;
+  private final Deque<Runnable> opened;
+  private final AtomicInteger lettersUnderWay = new AtomicInteger();
+  private final CountDownLatch stopping = new CountDownLatch(1);
+  private final String studentShape;
+  private final String tokenizerFingerprint;
+  private final ProgressMeter meter;
+
+  private Optional<Future<Outcome>> snapshot = Optional.empty();
+  private long lastSnapshotNanos;
+  private long lastSnapshotStep;
+  private long lastCheckpointNanos;
+  private long lastReportNanos;
+  private long lastRenewalStep = -1;
+  private double promptCredit;
+  private boolean progressFailing;
+
+  private TrainingLoop(
+      TrainerConfig config,
+      KafkaClients clients,
+      LanguageModel teacher,
+      TrainerMeters meters,
+      Deque<Runnable> opened) {
+    this.config = config;
+    this.meters = meters;
+    this.opened = opened;
+    this.store = opened(CheckpointStore.open(config.dataDir()), CheckpointStore::close);
+    StartingStudent student = StartingStudent.of(config, teacher);
+    this.studentShape = student.config().toString();
+    this.tokenizerFingerprint = teacher.tokenizerFingerprint();
+    this.intake = new LabelIntake(teacher, student.config().maxPositions());
+    Optional<Checkpoint> checkpoint = store.load();
+    checkpoint.ifPresent(this::requireOurs);
+    this.training =
+        opened(
+            new StudentTraining(config, student.config(), student.weights()),
+            StudentTraining::close);
+    checkpoint.ifPresent(
+        found -> {
+          training.restore(found.training());
+          log.info("Resumed at step {}", training.stepsDone());
+        });
+    Map<String, Long> offsets = checkpoint.map(Checkpoint::offsets).orElse(Map.of());
+    this.softLabels =
+        opened(
+            new LabelSource(clients, Topics.SOFT_LABELS, "trainer-soft-labels", offsets),
+            LabelSource::close);
+    this.rolloutLabels =
+        opened(
+            new LabelSource(clients, Topics.ROLLOUT_LABELS, "trainer-rollout-labels", offsets),
+            LabelSource::close);
+    this.producer = opened(clients.producer("trainer"), Producer::close);
+    this.deadLetters = new DeadLetters("trainer", clients, producer);
+    this.progress = clients.writer(Topics.TRAINING_PROGRESS, producer);
+    this.snapshots = opened(new SnapshotMaker(config, teacher, clients), SnapshotMaker::close);
+    this.rollouts =
+        opened(
+            new RolloutWriter(
+                config,
+                student.config(),
+                teacher,
+                clients.writer(Topics.ROLLOUTS, producer),
+                meters),
+            RolloutWriter::close);
+    this.snapshotThread =
+        Executors.newSingleThreadExecutor(task -> new Thread(task, "reflux-snapshots"));
+    long now = System.nanoTime();
+    this.meter = new ProgressMeter(config.studentName(), now);
+    lastSnapshotNanos = now;
+    lastCheckpointNanos = now;
+    lastReportNanos = now;
+    lastSnapshotStep = training.stepsDone();
+  }
+
+  /**
+   * Opens everything, resumes, and publishes a first snapshot if the channel has none.
+   *
+   * @throws RefluxException one line; nothing stays open
+   */
+  static TrainingLoop open(
+      TrainerConfig config, KafkaClients clients, LanguageModel teacher, TrainerMeters meters) {
+    Deque<Runnable> opened = new ArrayDeque<>();
+    boolean complete = false;
+    try {
+      TrainingLoop loop = new TrainingLoop(config, clients, teacher, meters, opened);
+      loop.publishFirst();
+      complete = true;
+      return loop;
+    } finally {
+      if (!complete) {
+        closeAll(opened);
+      }
+    }
+  }
+
+  /** Makes {@link #run} return after the step under way; from any thread. */
+  void stop() {
+    stopping.countDown();
+  }
+
+  /** Trains until stopped; then writes a last checkpoint. */
+  void run() {
+    if (training.stage() == Stage.ON_POLICY) {
+      renewRollouts();
+    }
+    while (stopping.getCount() > 0) {
+      takeInLabels();
+      if (training.canStep()) {
+        step();
+      }
+      tick();
+    }
+    waitForSnapshot();
+    producer.flush();
+    checkpoint();
+  }
+
+  /** Lets go of everything; the last checkpoint is {@link #run}'s. */
+  @Override
+  public void close() {
+    snapshotThread.shutdown();
+    waitForSnapshot();
+    closeAll(opened);
+  }
+
+  private void takeInLabels() {
+    boolean busy = training.canStep();
+    try {
+      Duration wait = busy ? Duration.ZERO : WAIT_FOR_LABELS;
+      for (Received<SoftLabels> record : softLabels.poll(wait, this::undecodable)) {
+        meters.softLabels().increment();
+        takeIn(record);
+      }
+      for (Received<SoftLabels> record : rolloutLabels.poll(Duration.ZERO, this::undecodable)) {
+        meters.rolloutLabels().increment();
+        takeIn(record);
+      }
+    } catch (RegistryException e) {
+      if (!e.isTransient()) {
+        throw e;
+      }
+      waitForKafka(e);
+    } catch (RetriableException e) {
+      waitForKafka(e);
+    }
+  }
+
+  private void takeIn(Received<SoftLabels> record) {
+    SoftLabels labels = record.value();
+    Optional<Refusal> refusal = intake.refusal(labels);
+    if (refusal.isPresent()) {
+      refuse(record, refusal.get());
+      return;
+    }
+    LabelledSequence sequence = intake.accept(labels);
+    if (sequence.rows() == 0) {
+      return;
+    }
+    int[] prompt = Arrays.copyOf(sequence.tokenIds(), sequence.promptLength());
+    if (HeldOut.isHeldOut(prompt, config.heldOutFraction())) {
+      if (!sequence.isRollout()) {
+        training.measureOn(sequence);
+      }
+      return;
+    }
+    if (sequence.isRollout()) {
+      if (training.stepsDone() - sequence.studentStep() > config.maxStaleness()) {
+        meters.staleRollouts().increment();
+        return;
+      }
+    } else {
+      offerPrompt(labels, prompt);
+    }
+    training.learnFrom(sequence);
+  }
+
+  /** As many rollouts a fresh prompt as make the on-policy share; never more than one. */
+  private void offerPrompt(SoftLabels labels, int[] prompt) {
+    if (training.stage() != Stage.ON_POLICY || labels.getOrigin() == Origin.ROLLOUT) {
+      return;
+    }
+    promptCredit = Math.min(1, promptCredit + config.lambda() / (1 - config.lambda()));
+    if (promptCredit >= 1) {
+      promptCredit -= 1;
+      rollouts.offer(
+          new Prompt(labels.getRequestId(), labels.getSegment(), labels.getRequestedAt(), prompt));
+    }
+  }
+
+  private void step() {
+    Stage before = training.stage();
+    StudentTraining.Step step = training.step();
+    meter.add(step);
+    boolean skipped = !Double.isFinite(step.gradientNorm());
+    meters.stepped(step.losses().rows(), skipped);
+    meters.staleRollouts().increment(step.droppedStale());
+    if (skipped) {
+      log.warn(
+          "Step {} skipped: its gradient is not finite (loss {})",
+          training.stepsDone(),
+          step.losses().meanKl());
+    }
+    boolean movedOn = training.stage() != before;
+    if (movedOn) {
+      log.info(
+          "Stage {} from step {}: held-out agreement {}",
+          training.stage(),
+          training.stepsDone(),
+          training.agreement());
+    }
+    boolean renew =
+        training.stage() == Stage.ON_POLICY
+            && training.stepsDone() - lastRenewalStep >= config.rolloutRefreshSteps();
+    if (movedOn || renew) {
+      renewRollouts();
+    }
+  }
+
+  private void renewRollouts() {
+    if (training.stage() == Stage.ON_POLICY) {
+      lastRenewalStep = training.stepsDone();
+      rollouts.renew(training.export(), training.stepsDone());
+    }
+  }
+
+  private void tick() {
+    long now = System.nanoTime();
+    settleSnapshot();
+    if (snapshot.isEmpty() && isSnapshotDue(now)) {
+      training.validate();
+      // What is published must never be ahead of what a restart resumes from.
+      if (checkpoint()) {
+        snapshot = Optional.of(submitSnapshot());
+      }
+      lastSnapshotNanos = now;
+      lastSnapshotStep = training.stepsDone();
+    }
+    if (now - lastCheckpointNanos >= config.checkpointInterval().toNanos()
+        && lettersUnderWay.get() == 0) {
+      checkpoint();
+    }
+    if (now - lastReportNanos >= REPORT_EVERY.toNanos()) {
+      lastReportNanos = now;
+      report(now);
+    }
+  }
+
+  private boolean isSnapshotDue(long now) {
+    long steps = training.stepsDone() - lastSnapshotStep;
+    return config.snapshotSteps().isPresent()
+        ? steps >= config.snapshotSteps().getAsLong()
+        : steps > 0 && now - lastSnapshotNanos >= config.snapshotInterval().toNanos();
+  }
+
+  private Future<Outcome> submitSnapshot() {
+    Candidate candidate = candidate();
+    return snapshotThread.submit(() -> snapshots.make(candidate));
+  }
+
+  private Candidate candidate() {
+    return new Candidate(
+        training.student(),
+        training.export(),
+        training.stepsDone(),
+        training.rowsTrained(),
+        training.parameterCount(),
+        offsets(),
+        training.heldOut());
+  }
+
+  private void publishFirst() {
+    SnapshotException last = null;
+    for (int attempt = 0; attempt < FIRST_SNAPSHOT_ATTEMPTS; attempt++) {
+      try {
+        if (!snapshots.takeUpPublished()) {
+          tell(snapshots.make(candidate()));
+        }
+        return;
+      } catch (SnapshotException e) {
+        // Topics that were made a moment ago may still be on their way to the brokers.
+        last = e;
+        pause();
+      }
+    }
+    throw new RefluxException("First snapshot: " + last.getMessage(), last);
+  }
+
+  private void settleSnapshot() {
+    if (snapshot.isEmpty() || !snapshot.get().isDone()) {
+      return;
+    }
+    Future<Outcome> done = snapshot.get();
+    snapshot = Optional.empty();
+    try {
+      tell(done.get());
+    } catch (InterruptedException e) {
+      throw new AssertionError("a done future does not wait", e);
+    } catch (ExecutionException e) {
+      snapshotFailed(e.getCause());
+    }
+  }
+
+  private void snapshotFailed(Throwable cause) {
+    meters.snapshotFailures().increment();
+    if (cause instanceof SnapshotException failure
+        && failure.kind() == SnapshotException.Kind.FENCED) {
+      throw failure;
+    }
+    log.error("Snapshot not published, trying again with the next: {}", cause.getMessage(), cause);
+  }
+
+  private void tell(Outcome outcome) {
+    if (outcome.version().isPresent()) {
+      meters.published(outcome.version().get());
+      log.info(
+          "Snapshot {} published at step {}: held-out agreement {}, KL {}",
+          outcome.version().get(),
+          outcome.step(),
+          outcome.quality().agreement(),
+          outcome.quality().kl());
+    } else {
+      meters.snapshotsHeldBack().increment();
+      log.info(
+          "Snapshot of step {} held back: agreement {} and KL {} against {} and {}",
+          outcome.step(),
+          outcome.quality().agreement(),
+          outcome.quality().kl(),
+          outcome.publishedQuality().agreement(),
+          outcome.publishedQuality().kl());
+    }
+  }
+
+  private void waitForSnapshot() {
+    boolean interrupted = false;
+    while (snapshot.isPresent()) {
+      try {
+        snapshot.get().get();
+      } catch (InterruptedException e) {
+        interrupted = true;
+        continue;
+      } catch (ExecutionException e) {
+        log.debug("settled below", e);
+      }
+      settleSnapshot();
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Whether it is safely on disk. A failure leaves those before, and is told. */
+  private boolean checkpoint() {
+    lastCheckpointNanos = System.nanoTime();
+    try {
+      store.save(
+          new Checkpoint(
+              studentShape,
+              intake.teacherFingerprint(),
+              tokenizerFingerprint,
+              offsets(),
+              training.state()));
+      meters.checkpoints().increment();
+      return true;
+    } catch (IOException e) {
+      meters.checkpointFailures().increment();
+      log.error(
+          "Checkpoint in {} failed, the one before is kept: {}", config.dataDir(), e.getMessage());
+      return false;
+    }
+  }
+
+  private Map<String, Long> offsets() {
+    Map<String, Long> offsets = new HashMap<>(softLabels.offsets());
+    offsets.putAll(rolloutLabels.offsets());
+    return offsets;
+  }
+
+  private void report(long now) {
+    meters.state(training, meter.loss(), softLabels.lag() + rolloutLabels.lag());
+    TrainingProgress record = meter.report(training, now);
+    try {
+      var unused =
+          progress
+              .send(config.studentName(), record)
+              .whenComplete(
+                  (sent, error) -> {
+                    if (error != null) {
+                      log.debug("Progress not sent: {}", error.getMessage());
+                    }
+                  });
+      progressFailing = false;
+    } catch (RegistryException e) {
+      if (!progressFailing) {
+        progressFailing = true;
+        log.warn("Progress is not reported for now: {}", e.getMessage());
+      }
+    }
+  }
+
+  private void refuse(Received<SoftLabels> record, Refusal refusal) {
+    meters.refused(refusal.reason());
+    log.warn("Label {} refused: {}", record.coordinates(), refusal.message());
+    try {
+      track(record.coordinates(), deadLetters.send(record, refusal.reason(), refusal.message(), 1));
+    } catch (RegistryException e) {
+      log.error("Dead letter of {} not sent: {}", record.coordinates(), e.getMessage());
+    }
+  }
+
+  private void undecodable(Undecodable record) {
+    meters.refused(record.reason());
+    log.warn("Label refused: {}", record);
+    track(record.coordinates(), deadLetters.send(record, 1));
+  }
+
+  private void track(String coordinates, CompletableFuture<RecordMetadata> letter) {
+    lettersUnderWay.incrementAndGet();
+    var unused =
+        letter.whenComplete(
+            (sent, error) -> {
+              lettersUnderWay.decrementAndGet();
+              if (error != null) {
+                log.error("Dead letter of {} not sent: {}", coordinates, error.getMessage());
+              }
+            });
+  }
+
+  private void waitForKafka(RuntimeException problem) {
+    log.warn("Labels cannot be read for now: {}", problem.getMessage());
+    pause();
+  }
+
+  private void pause() {
+    try {
+      boolean stopped = stopping.await(WAIT_FOR_KAFKA.toMillis(), TimeUnit.MILLISECONDS);
+      log.debug("stopped meanwhile: {}", stopped);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      stop();
+    }
+  }
+
+  private void requireOurs(Checkpoint checkpoint) {
+    requireSame("student", checkpoint.studentShape(), studentShape);
+    requireSame("teacher", checkpoint.teacherFingerprint(), intake.teacherFingerprint());
+    requireSame("tokenizer", checkpoint.tokenizerFingerprint(), tokenizerFingerprint);
+  }
+
+  private void requireSame(String what, String stored, String given) {
+    if (!stored.equals(given)) {
+      throw new RefluxException(
+          "reflux.train.%s: %s (expected: %s, as the checkpoint in %s has; start anew with another data-dir)"
+              .formatted(what, given, stored, config.dataDir()));
+    }
+  }
+
+  private <C> C opened(C resource, Consumer<C> close) {
+    opened.push(() -> close.accept(resource));
+    return resource;
+  }
+
+  /** In the opposite order; the first failure is thrown when all have had their turn. */
+  private static void closeAll(Deque<Runnable> opened) {
+    RuntimeException first = null;
+    while (!opened.isEmpty()) {
+      try {
+        opened.pop().run();
+      } catch (RuntimeException e) {
+        if (first == null) {
+          first = e;
+        } else {
+          first.addSuppressed(e);
+        }
+      }
+    }
+    if (first != null) {
+      throw first;
+    }
+  }
+}

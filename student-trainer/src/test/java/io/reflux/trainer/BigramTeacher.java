@@ -1,0 +1,69 @@
+package io.reflux.trainer;
+
+import io.reflux.schemas.labels.SoftLabelBlock;
+import io.reflux.schemas.labels.SoftLabelCodec;
+import java.util.Arrays;
+import java.util.Random;
+
+/**
+ * A teacher that is easy to learn from: after each token one other is by far the likeliest. Ids
+ * below {@code firstId} are never used.
+ */
+final class BigramTeacher {
+  static final int K = 4;
+  private static final double LIKELIEST = 0.9;
+
+  private final int firstId;
+  private final int vocabulary;
+  private final int[] next;
+
+  BigramTeacher(int firstId, int vocabulary, long seed) {
+    this.firstId = firstId;
+    this.vocabulary = vocabulary;
+    Random random = new Random(seed);
+    this.next = random.ints(vocabulary, firstId, vocabulary).toArray();
+  }
+
+  int[] prompt(Random random, int length) {
+    return random.ints(length, firstId, vocabulary).toArray();
+  }
+
+  /** Prompt and a response that mostly follows the teacher. */
+  int[] answered(int[] prompt, int responseLength, Random random) {
+    int[] ids = Arrays.copyOf(prompt, prompt.length + responseLength);
+    for (int t = prompt.length; t < ids.length; t++) {
+      boolean follows = random.nextDouble() < LIKELIEST;
+      ids[t] = follows ? next[ids[t - 1]] : firstId + random.nextInt(vocabulary - firstId);
+    }
+    return ids;
+  }
+
+  SoftLabelBlock labels(int[] ids, int promptLength) {
+    int rows = ids.length - promptLength;
+    int[] top = new int[rows * K];
+    float[] logprobs = new float[rows * K];
+    float[] tail = new float[rows];
+    float[] token = new float[rows];
+    float[] entropy = new float[rows];
+    double rest = (1 - LIKELIEST) / (vocabulary - 1);
+    for (int row = 0; row < rows; row++) {
+      int likeliest = next[ids[promptLength + row - 1]];
+      for (int j = 0; j < K; j++) {
+        top[row * K + j] = (likeliest + j) % vocabulary;
+        logprobs[row * K + j] = (float) Math.log(j == 0 ? LIKELIEST : rest);
+      }
+      tail[row] = (float) Math.log(rest * (vocabulary - K));
+      token[row] = (float) Math.log(ids[promptLength + row] == likeliest ? LIKELIEST : rest);
+      entropy[row] = (float) (-LIKELIEST * Math.log(LIKELIEST) - (1 - LIKELIEST) * Math.log(rest));
+    }
+    return new SoftLabelBlock(rows, K, top, logprobs, tail, token, entropy);
+  }
+
+  LabelledSequence sequence(String requestId, Random random, long studentStep) {
+    int[] prompt = prompt(random, 4 + random.nextInt(4));
+    int[] ids = answered(prompt, 4 + random.nextInt(5), random);
+    byte[] labels = SoftLabelCodec.encode(labels(ids, prompt.length), vocabulary);
+    return new LabelledSequence(
+        requestId, "default", studentStep, 1, ids, prompt.length, vocabulary, new byte[0], labels);
+  }
+}

@@ -1,0 +1,164 @@
+package io.reflux.trainer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.reflux.schemas.avro.Stage;
+import io.reflux.schemas.service.RefluxException;
+import io.reflux.trainer.nn.ModelState;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CheckpointStoreTest {
+  @TempDir private Path directory;
+
+  @Test
+  void readsWhatItWrote() throws IOException {
+    Checkpoint checkpoint = checkpoint(12, 40_000);
+    save(checkpoint);
+    Checkpoint read = load();
+    assertThat(read).usingRecursiveComparison().isEqualTo(checkpoint);
+  }
+
+  @Test
+  void keepsTheNewestAndTheOneBefore() throws IOException {
+    try (CheckpointStore store = CheckpointStore.open(directory)) {
+      for (int step = 1; step <= 4; step++) {
+        store.save(checkpoint(step, 10));
+      }
+    }
+    assertThat(files()).hasSize(2);
+    assertThat(load().training().step()).isEqualTo(4);
+  }
+
+  @Test
+  void aTornCheckpointGivesWayToTheOneBefore() throws IOException {
+    save(checkpoint(1, 1000));
+    save(checkpoint(2, 1000));
+    Path newest = files().get(1);
+    try (FileChannel channel = FileChannel.open(newest, StandardOpenOption.WRITE)) {
+      channel.truncate(channel.size() / 2);
+    }
+    assertThat(load().training().step()).isEqualTo(1);
+    // The next one is newer than the torn one was, and what is torn stays for inspection.
+    save(checkpoint(3, 1000));
+    assertThat(load().training().step()).isEqualTo(3);
+    assertThat(newest.resolveSibling(newest.getFileName() + ".torn")).exists();
+  }
+
+  @Test
+  void aSingleFlippedBitIsSeen() throws IOException {
+    save(checkpoint(1, 1000));
+    save(checkpoint(2, 1000));
+    Path newest = files().get(1);
+    try (FileChannel channel =
+        FileChannel.open(newest, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+      ByteBuffer one = ByteBuffer.allocate(1);
+      channel.read(one, 2000);
+      one.put(0, (byte) (one.get(0) ^ 4)).rewind();
+      channel.write(one, 2000);
+    }
+    assertThat(load().training().step()).isEqualTo(1);
+  }
+
+  @Test
+  void refusesToStartOverWhenNoCheckpointIsWhole() throws IOException {
+    save(checkpoint(1, 1000));
+    Files.write(files().get(0), new byte[100]);
+    try (CheckpointStore store = CheckpointStore.open(directory)) {
+      assertThatThrownBy(store::load)
+          .isInstanceOf(RefluxException.class)
+          .hasMessageContaining("no whole checkpoint")
+          .hasMessageNotContaining("\n");
+    }
+  }
+
+  @Test
+  void aWriteThatWasCutShortLeavesNothing() throws IOException {
+    save(checkpoint(1, 1000));
+    Files.write(directory.resolve("checkpoint.tmp"), new byte[10]);
+    assertThat(load().training().step()).isEqualTo(1);
+  }
+
+  @Test
+  void oneTrainerADirectory() {
+    try (CheckpointStore first = CheckpointStore.open(directory)) {
+      assertThat(first.load()).isEmpty();
+      assertThatThrownBy(() -> CheckpointStore.open(directory))
+          .isInstanceOf(RefluxException.class)
+          .hasMessageContaining("in use by another trainer");
+    }
+  }
+
+  private void save(Checkpoint checkpoint) throws IOException {
+    try (CheckpointStore store = CheckpointStore.open(directory)) {
+      if (!files().isEmpty()) {
+        store.load();
+      }
+      store.save(checkpoint);
+    }
+  }
+
+  private Checkpoint load() {
+    try (CheckpointStore store = CheckpointStore.open(directory)) {
+      return store.load().orElseThrow();
+    }
+  }
+
+  private List<Path> files() throws IOException {
+    try (Stream<Path> entries = Files.list(directory)) {
+      return entries.filter(path -> path.toString().endsWith(".reflux")).sorted().toList();
+    }
+  }
+
+  private static Checkpoint checkpoint(long step, int parameters) {
+    Random random = new Random(step);
+    BigramTeacher teacher = new BigramTeacher(2, 40, 1);
+    List<LabelledSequence> sequences =
+        Stream.generate(() -> teacher.sequence("é" + random.nextInt(), random, 3))
+            .limit(5)
+            .toList();
+    return new Checkpoint(
+        "shape",
+        "teacher",
+        "tokenizer",
+        Map.of("reflux.soft-labels-0", 17L, "reflux.soft-labels-1", 3L),
+        new StudentState(
+            new ModelState(
+                floats(random, parameters),
+                floats(random, parameters),
+                floats(random, parameters),
+                step),
+            random.nextLong(),
+            Stage.ON_POLICY,
+            step,
+            1,
+            2,
+            3,
+            4.5,
+            0.5,
+            0.25,
+            new ReplayBuffer.Contents(
+                sequences.subList(0, 1), sequences.subList(1, 2), List.of(), 0, 9),
+            sequences.subList(2, 4),
+            sequences.subList(4, 5)));
+  }
+
+  private static float[] floats(Random random, int count) {
+    float[] floats = new float[count];
+    for (int i = 0; i < count; i++) {
+      floats[i] = random.nextFloat();
+    }
+    return floats;
+  }
+}
