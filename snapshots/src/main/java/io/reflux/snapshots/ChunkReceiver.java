@@ -142,11 +142,9 @@ final class ChunkReceiver {
       return;
     }
     ByteBuffer data = chunk.getData();
-    CRC32C crc = new CRC32C();
-    crc.update(data.duplicate());
-    if (crc.getValue() != chunk.getCrc32c()) {
-      file.bad(
-          index, where + ": crc32c " + crc.getValue() + " (expected: " + chunk.getCrc32c() + ")");
+    long crc = crc32c(data);
+    if (crc != chunk.getCrc32c()) {
+      file.bad(index, where + ": crc32c " + crc + " (expected: " + chunk.getCrc32c() + ")");
     } else if (!record.key().equals(ChunkSender.key(chunk.getFileSha256(), chunk.getIndex()))) {
       file.bad(
           index,
@@ -172,6 +170,12 @@ final class ChunkReceiver {
     } else {
       file.write(chunk);
     }
+  }
+
+  static long crc32c(ByteBuffer data) {
+    CRC32C crc = new CRC32C();
+    crc.update(data.duplicate());
+    return crc.getValue();
   }
 
   private boolean complete() {
@@ -217,9 +221,7 @@ final class ChunkReceiver {
     }
 
     boolean located() {
-      return file.getChunkPartition() >= 0
-          && file.getFirstChunkOffset() >= 0
-          && file.getLastChunkOffset() >= file.getFirstChunkOffset();
+      return ChunkProof.located(file);
     }
 
     boolean complete() {

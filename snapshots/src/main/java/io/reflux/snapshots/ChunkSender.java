@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.zip.CRC32C;
@@ -25,8 +26,9 @@ import org.apache.kafka.common.errors.InterruptException;
 /**
  * Sends files in chunks and waits until the broker has them all.
  *
- * <p>A file that an earlier version already sent is sent again: the topic forgets old chunks after
- * a while, and a new snapshot must not lean on what may be gone tomorrow.
+ * <p>A file that an earlier version brought, such as the tokenizer, is sent again only if a chunk
+ * of it is not to be found any more. To send it anyway would do harm beside the cost: the topic is
+ * compacted, and the older version's chunks would move away from where its manifest says.
  */
 final class ChunkSender {
   /** Leaves room in a record of 1 MiB, Kafka's default limit, for everything around the data. */
@@ -35,10 +37,16 @@ final class ChunkSender {
   private final KafkaClients clients;
   private final Producer<String, byte[]> producer;
   private final String topic;
+  private final Map<String, SnapshotFile> standing;
 
-  ChunkSender(KafkaClients clients, Producer<String, byte[]> producer) {
+  /**
+   * @param standing files that earlier versions sent, by SHA-256
+   */
+  ChunkSender(
+      KafkaClients clients, Producer<String, byte[]> producer, Map<String, SnapshotFile> standing) {
     this.clients = clients;
     this.producer = producer;
+    this.standing = standing;
     this.topic = Topics.SNAPSHOT_CHUNKS.fullName(clients.kafka());
   }
 
@@ -68,6 +76,13 @@ final class ChunkSender {
           Kind.STORAGE, "snapshot: " + source + ": " + size + " bytes (expected: fewer)");
     }
     int count = (int) chunkCount;
+    SnapshotFile before = standing.get(sha256);
+    if (before != null
+        && before.getSizeBytes() == size
+        && before.getChunks() == count
+        && ChunkProof.isWhole(clients, before)) {
+      return new Sent(SnapshotFile.newBuilder(before).setPath(path).build(), List.of());
+    }
     // All chunks of a file in one partition, so that two offsets tell a reader where they are.
     int partition = Math.floorMod(sha256.hashCode(), partitions);
     List<Future<RecordMetadata>> chunks = new ArrayList<>(count);
@@ -119,6 +134,9 @@ final class ChunkSender {
   }
 
   private static SnapshotFile acknowledged(Sent sent) {
+    if (sent.chunks().isEmpty()) {
+      return sent.file();
+    }
     long first = -1;
     long last = -1;
     for (Future<RecordMetadata> chunk : sent.chunks()) {
@@ -131,7 +149,8 @@ final class ChunkSender {
     return sent.file();
   }
 
-  private static RecordMetadata await(Future<RecordMetadata> future) {
+  /** Where a record went. */
+  static RecordMetadata await(Future<RecordMetadata> future) {
     try {
       return future.get();
     } catch (InterruptedException e) {

@@ -1,5 +1,6 @@
 package io.reflux.snapshots;
 
+import io.reflux.schemas.avro.SnapshotFile;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.kafka.KafkaClients;
@@ -128,17 +129,6 @@ public final class SnapshotCatalog {
             + " names)");
   }
 
-  /** Highest version that any manifest on the topic claims, readable or not; 0 for none. */
-  long highestVersion() {
-    Listing listing = entries();
-    long highest =
-        listing.unreadable().keySet().stream().mapToLong(Long::longValue).max().orElse(0);
-    for (Entry entry : listing.entries()) {
-      highest = Math.max(highest, entry.manifest().getVersion());
-    }
-    return highest;
-  }
-
   private Optional<Entry> findEntry(long version) {
     Listing listing = entries();
     List<Entry> found =
@@ -152,15 +142,38 @@ public final class SnapshotCatalog {
     return Optional.of(found.get(found.size() - 1));
   }
 
-  private record Listing(List<Entry> entries, Map<Long, SnapshotException> unreadable) {
-    void raiseIfUnreadable(long version) {
+  /**
+   * @param entries by version
+   * @param unreadable by the version in their key
+   */
+  record Listing(List<Entry> entries, Map<Long, SnapshotException> unreadable) {
+    /** Highest version that any manifest on the topic claims, readable or not; 0 for none. */
+    long highestVersion() {
+      long readable =
+          entries.stream().mapToLong(entry -> entry.manifest().getVersion()).max().orElse(0);
+      return unreadable.keySet().stream().mapToLong(Long::longValue).reduce(readable, Math::max);
+    }
+
+    /** Where files lie already, by SHA-256; the latest sending of each. */
+    Map<String, SnapshotFile> files() {
+      Map<String, SnapshotFile> files = new HashMap<>();
+      for (Entry entry : entries) {
+        for (SnapshotFile file : entry.manifest().getFiles()) {
+          files.put(file.getSha256(), file);
+        }
+      }
+      return files;
+    }
+
+    private void raiseIfUnreadable(long version) {
       if (unreadable.containsKey(version)) {
         throw unreadable.get(version);
       }
     }
   }
 
-  private Listing entries() {
+  /** All manifests, as they are now. */
+  Listing entries() {
     String topic = Topics.SNAPSHOTS.fullName(clients.kafka());
     List<Entry> entries = new ArrayList<>();
     Map<Long, SnapshotException> unreadable = new HashMap<>();

@@ -6,11 +6,12 @@ import io.reflux.schemas.kafka.Topics;
 import io.reflux.snapshots.SnapshotException.Kind;
 import java.time.Clock;
 import java.util.Optional;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
-import org.apache.kafka.common.errors.InvalidProducerEpochException;
-import org.apache.kafka.common.errors.ProducerFencedException;
+import org.apache.kafka.common.errors.UnknownServerException;
 
 /**
  * Moves the pointers of channels. Each move is a transaction under the channel's own id: two that
@@ -43,7 +44,7 @@ public final class SnapshotPointers {
    * @throws SnapshotException of kind BACKWARDS if the version is older
    */
   public SnapshotPointer promote(String channel, long version, String reason) {
-    return move(channel, version, reason, Move.PROMOTE);
+    return move(channel, catalog.require(version), reason, Move.PROMOTE);
   }
 
   /**
@@ -54,12 +55,12 @@ public final class SnapshotPointers {
    * @throws SnapshotException if the channel has no pointer, or the version is not older than its
    */
   public SnapshotPointer rollback(String channel, long version, String reason) {
-    return move(channel, version, reason, Move.ROLLBACK);
+    return move(channel, catalog.require(version), reason, Move.ROLLBACK);
   }
 
   /** Like promote, but leaves a channel alone that something newer has reached already. */
-  SnapshotPointer forward(String channel, long version, String reason) {
-    return move(channel, version, reason, Move.FORWARD);
+  SnapshotPointer forward(String channel, SnapshotCatalog.Entry entry, String reason) {
+    return move(channel, entry, reason, Move.FORWARD);
   }
 
   private enum Move {
@@ -68,13 +69,14 @@ public final class SnapshotPointers {
     ROLLBACK
   }
 
-  private SnapshotPointer move(String channel, long version, String reason, Move move) {
+  private SnapshotPointer move(
+      String channel, SnapshotCatalog.Entry entry, String reason, Move move) {
+    long version = entry.manifest().getVersion();
     if (channel.isBlank()) {
       throw new SnapshotException(
           Kind.NOT_FOUND, "channel: '" + channel + "' (expected: a name such as stable)");
     }
     String topic = Topics.SNAPSHOT_POINTERS.fullName(clients.kafka());
-    SnapshotCatalog.Entry entry = catalog.require(version);
     KafkaException last = null;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
       try (Producer<String, byte[]> producer =
@@ -96,12 +98,17 @@ public final class SnapshotPointers {
                 .build();
         byte[] encoded = clients.codec().encode(topic, pointer);
         producer.beginTransaction();
-        producer.send(new ProducerRecord<>(topic, channel, encoded));
+        Future<RecordMetadata> sent = producer.send(new ProducerRecord<>(topic, channel, encoded));
         producer.commitTransaction();
+        TopicScan.awaitVisible(clients, ChunkSender.await(sent));
         return pointer;
-      } catch (ProducerFencedException | InvalidProducerEpochException e) {
-        last = e;
       } catch (KafkaException e) {
+        // A coordinator that two producers race for has also been seen to answer "unexpected
+        // error".
+        if (Fencing.causedBy(e) || e instanceof UnknownServerException) {
+          last = e;
+          continue;
+        }
         throw new SnapshotException(
             Kind.KAFKA, "pointer of channel " + channel + ": not moved: " + e.getMessage(), e);
       }
@@ -163,6 +170,7 @@ public final class SnapshotPointers {
     // Forward from a rollback, yet short of what was served before it: for a reader that missed the
     // rollback this is still a step back, and it must see that it is meant.
     boolean afterRollback = current.map(SnapshotPointer::getRollback).orElse(false);
-    return new Decision(Optional.empty(), afterRollback && version < catalog.highestVersion());
+    return new Decision(
+        Optional.empty(), afterRollback && version < catalog.entries().highestVersion());
   }
 }

@@ -9,11 +9,11 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.util.List;
 import java.util.TreeMap;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
-import org.apache.kafka.common.errors.InvalidProducerEpochException;
-import org.apache.kafka.common.errors.ProducerFencedException;
 
 /**
  * Puts model directories on Kafka, one after the other, under versions that only grow.
@@ -57,13 +57,17 @@ public final class SnapshotPublisher implements AutoCloseable {
    *     could not be moved: then the version is published and not promoted
    */
   public synchronized SnapshotManifest publish(Path modelDir, SnapshotInfo info, String channel) {
-    SnapshotManifest manifest = publish(modelDir, info);
-    pointers.forward(channel, manifest.getVersion(), "published at step " + info.trainingStep());
-    return manifest;
+    SnapshotCatalog.Entry entry = publishEntry(modelDir, info);
+    pointers.forward(channel, entry, "published at step " + info.trainingStep());
+    return entry.manifest();
   }
 
   /** Publishes a model directory; no channel moves. */
   public synchronized SnapshotManifest publish(Path modelDir, SnapshotInfo info) {
+    return publishEntry(modelDir, info).manifest();
+  }
+
+  private SnapshotCatalog.Entry publishEntry(Path modelDir, SnapshotInfo info) {
     if (closed) {
       throw new IllegalStateException("publisher is closed");
     }
@@ -73,16 +77,18 @@ public final class SnapshotPublisher implements AutoCloseable {
     List<String> paths = SnapshotFiles.list(modelDir);
     try {
       open();
-      long latest = catalog.highestVersion();
-      List<SnapshotFile> files = new ChunkSender(clients, chunks).send(modelDir, paths);
+      SnapshotCatalog.Listing published = catalog.entries();
+      long latest = published.highestVersion();
+      List<SnapshotFile> files =
+          new ChunkSender(clients, chunks, published.files()).send(modelDir, paths);
       SnapshotManifest manifest = manifest(info, files, latest);
-      commit(manifest);
-      return manifest;
-    } catch (ProducerFencedException | InvalidProducerEpochException e) {
-      fenced = true;
-      closeProducers();
-      throw fenced(e);
+      return new SnapshotCatalog.Entry(manifest, commit(manifest));
     } catch (KafkaException e) {
+      if (Fencing.causedBy(e)) {
+        fenced = true;
+        closeProducers();
+        throw fenced(e);
+      }
       // The transaction's outcome may be unknown; new producers settle it before the next version.
       closeProducers();
       throw new SnapshotException(
@@ -129,7 +135,8 @@ public final class SnapshotPublisher implements AutoCloseable {
         .build();
   }
 
-  private void commit(SnapshotManifest manifest) {
+  /** Returns the manifest's digest, once every reader sees it. */
+  private String commit(SnapshotManifest manifest) {
     String topic = Topics.SNAPSHOTS.fullName(clients.kafka());
     byte[] encoded = clients.codec().encode(topic, manifest);
     int limit = Topics.SNAPSHOTS.maxRecordBytes();
@@ -140,12 +147,16 @@ public final class SnapshotPublisher implements AutoCloseable {
     }
     manifests.beginTransaction();
     try {
-      manifests.send(new ProducerRecord<>(topic, Long.toString(manifest.getVersion()), encoded));
+      Future<RecordMetadata> sent =
+          manifests.send(
+              new ProducerRecord<>(topic, Long.toString(manifest.getVersion()), encoded));
       manifests.commitTransaction();
-    } catch (ProducerFencedException | InvalidProducerEpochException e) {
-      throw e;
+      TopicScan.awaitVisible(clients, ChunkSender.await(sent));
+      return Digests.ofAvroBody(encoded);
     } catch (KafkaException e) {
-      abortQuietly(e);
+      if (!Fencing.causedBy(e)) {
+        abortQuietly(e);
+      }
       throw e;
     }
   }

@@ -14,7 +14,7 @@ import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.Consumer;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
@@ -186,18 +186,24 @@ public final class SnapshotWatcher implements AutoCloseable {
     List<TopicPartition> partitions = TopicScan.partitions(opened, topic);
     opened.assign(partitions);
     opened.seekToBeginning(partitions);
-    // Nothing is acted on before the whole past is known.
-    Map<TopicPartition, Long> ends = opened.endOffsets(partitions);
-    boolean caughtUp = false;
     PointerFold fold = new PointerFold(clients, channel);
+    catchUp(opened, partitions, fold);
     while (!closed()) {
-      for (ConsumerRecord<String, byte[]> record : opened.poll(POLL)) {
-        fold.add(record);
+      act(fold);
+      ConsumerRecords<String, byte[]> records = opened.poll(POLL);
+      records.forEach(fold::add);
+      if (!records.isEmpty()) {
+        catchUp(opened, partitions, fold);
       }
-      caughtUp = caughtUp || TopicScan.allReached(opened, partitions, ends);
-      if (caughtUp) {
-        act(fold);
-      }
+    }
+  }
+
+  /** Nothing is acted on before everything that has happened is known. */
+  private void catchUp(
+      Consumer<String, byte[]> opened, List<TopicPartition> partitions, PointerFold fold) {
+    Map<TopicPartition, Long> ends = opened.endOffsets(partitions);
+    while (!closed() && !TopicScan.allReached(opened, partitions, ends)) {
+      opened.poll(POLL).forEach(fold::add);
     }
   }
 

@@ -5,17 +5,23 @@ import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Predicate;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InterruptException;
 
 /** Reads a known stretch of a topic, then stops. */
 final class TopicScan {
   private static final Duration POLL = Duration.ofMillis(500);
+
+  private static final Duration TOPIC_PATIENCE = Duration.ofSeconds(10);
+  private static final Duration RETRY_PAUSE = Duration.ofMillis(10);
 
   /** Without any progress for this long the broker is taken to be gone. */
   private static final Duration STALL_LIMIT = Duration.ofSeconds(30);
@@ -81,14 +87,56 @@ final class TopicScan {
     }
   }
 
+  /**
+   * A topic that was made a moment ago is not known to every broker yet, so it may take a while.
+   */
   static List<TopicPartition> partitions(Consumer<String, byte[]> consumer, String topic) {
-    List<PartitionInfo> found = consumer.partitionsFor(topic);
-    if (found == null || found.isEmpty()) {
-      throw new SnapshotException(
-          SnapshotException.Kind.KAFKA,
-          "topic " + topic + ": missing (expected: made by reflux topics create)");
+    long began = System.nanoTime();
+    while (true) {
+      List<PartitionInfo> found = consumer.partitionsFor(topic);
+      if (found != null && !found.isEmpty()) {
+        return found.stream().map(info -> new TopicPartition(topic, info.partition())).toList();
+      }
+      if (System.nanoTime() - began > TOPIC_PATIENCE.toNanos()) {
+        throw new SnapshotException(
+            SnapshotException.Kind.KAFKA,
+            "topic " + topic + ": missing (expected: made by reflux topics create)");
+      }
+      pause();
     }
-    return found.stream().map(info -> new TopicPartition(topic, info.partition())).toList();
+  }
+
+  /**
+   * Returns once readers of committed records see a committed one: the broker marks a transaction
+   * as committed a moment after it has told the producer so.
+   */
+  static void awaitVisible(KafkaClients clients, RecordMetadata record) {
+    TopicPartition partition = new TopicPartition(record.topic(), record.partition());
+    long began = System.nanoTime();
+    try (Consumer<String, byte[]> consumer = open(clients)) {
+      while (consumer.endOffsets(List.of(partition)).get(partition) <= record.offset()) {
+        if (System.nanoTime() - began > STALL_LIMIT.toNanos()) {
+          throw new SnapshotException(
+              SnapshotException.Kind.KAFKA,
+              partition
+                  + "@"
+                  + record.offset()
+                  + ": committed, but not visible after "
+                  + STALL_LIMIT.toSeconds()
+                  + " s (expected: no older transaction left open)");
+        }
+        pause();
+      }
+    } catch (KafkaException e) {
+      throw failure(record.topic(), e);
+    }
+  }
+
+  private static void pause() {
+    LockSupport.parkNanos(RETRY_PAUSE.toNanos());
+    if (Thread.currentThread().isInterrupted()) {
+      throw new InterruptException("interrupted");
+    }
   }
 
   static SnapshotException failure(String topic, KafkaException e) {
