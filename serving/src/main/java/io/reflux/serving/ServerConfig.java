@@ -1,0 +1,66 @@
+package io.reflux.serving;
+
+import io.smallrye.config.ConfigMapping;
+import io.smallrye.config.WithDefault;
+import java.nio.file.Path;
+import java.time.Duration;
+
+/** How snapshots are served. */
+@ConfigMapping(prefix = "reflux.serve")
+public interface ServerConfig {
+  /** Address to listen on. */
+  @WithDefault("127.0.0.1")
+  String host();
+
+  /** Port to listen on; 0 takes a free one. */
+  @WithDefault("7071")
+  int port();
+
+  /** Channel whose pointer is followed. */
+  @WithDefault("stable")
+  String channel();
+
+  /** Where snapshots are kept, and the version served last is remembered. */
+  @WithDefault(".reflux/serving")
+  Path dataDir();
+
+  /** Snapshots kept in the data directory beside those in use. */
+  @WithDefault("2")
+  int keepSnapshots();
+
+  /** The name that requests ask for and {@code /v1/models} lists. */
+  @WithDefault("student")
+  String modelName();
+
+  /** Continuations that are generated at the same time. */
+  @WithDefault("8")
+  int slots();
+
+  /** Continuations that wait for a slot before requests are turned away with 429. */
+  @WithDefault("64")
+  int queueLimit();
+
+  /** Longest prompt and continuation together, in tokens; the model's own limit where lower. */
+  @WithDefault("2048")
+  int maxPositions();
+
+  /** Tokens of a continuation when the request does not say. */
+  @WithDefault("256")
+  int defaultMaxTokens();
+
+  /** Most tokens of a continuation that a request may ask for. */
+  @WithDefault("1024")
+  int maxTokensLimit();
+
+  /** Intra-op threads of ONNX Runtime. */
+  @WithDefault("1")
+  int threads();
+
+  /** {@code cpu}, {@code cuda} or {@code cuda:N}. */
+  @WithDefault("cpu")
+  String device();
+
+  /** Longest wait for requests in flight when the server stops. */
+  @WithDefault("PT20S")
+  Duration drainTimeout();
+}

@@ -1,0 +1,209 @@
+package io.reflux.serving.openai;
+
+import io.reflux.model.runtime.Generation;
+import io.reflux.model.runtime.GenerationHandle;
+import io.reflux.model.runtime.GenerationRequest;
+import io.reflux.model.runtime.SamplingOptions;
+import io.reflux.serving.ServedModel;
+import io.reflux.serving.openai.ChoiceText.Piece;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** All continuations of one request, on one model. */
+final class CompletionRun {
+  /** So that the seeds of a request's choices lie far apart. */
+  private static final long SEED_STEP = 0x9E3779B97F4A7C15L;
+
+  private final ServedModel served;
+  private final CompletionCall call;
+  private final List<int[]> prompts;
+  private final Sink sink;
+  private final Runnable onFirstToken;
+  private final AtomicInteger unfinished;
+  private final AtomicInteger completionTokens = new AtomicInteger();
+  private final CompletableFuture<Usage> done = new CompletableFuture<>();
+  private final List<GenerationHandle> handles = new ArrayList<>();
+  private boolean cancelled;
+  private boolean firstTokenSeen;
+
+  /** Where text goes. Never called by two threads for the same choice at once. */
+  interface Sink {
+    void piece(int choice, Piece piece);
+
+    void finished(int choice, String finishReason);
+  }
+
+  /** Tokens, each prompt counted once however many choices it has. */
+  record Usage(int promptTokens, int completionTokens) {}
+
+  /**
+   * @param prompts token ids a prompt, each with room for at least one more token
+   * @param onFirstToken called once, when the first token of any choice is there
+   */
+  CompletionRun(
+      ServedModel served,
+      CompletionCall call,
+      List<int[]> prompts,
+      Sink sink,
+      Runnable onFirstToken) {
+    this.served = served;
+    this.call = call;
+    this.prompts = prompts;
+    this.sink = sink;
+    this.onFirstToken = onFirstToken;
+    this.unfinished = new AtomicInteger(call.totalChoices());
+  }
+
+  /** Submits everything; never throws, for {@link #done} tells. */
+  void start(int defaultMaxTokens) {
+    long seed = call.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong());
+    int index = 0;
+    for (int[] prompt : prompts) {
+      int room = served.maxPositions() - prompt.length;
+      int maxTokens = call.maxTokens().orElse(Math.min(defaultMaxTokens, room));
+      for (int i = 0; i < call.choices(); i++) {
+        SamplingOptions sampling =
+            new SamplingOptions(call.temperature(), call.topP(), 0, seed + index * SEED_STEP);
+        GenerationRequest request =
+            new GenerationRequest(
+                prompt,
+                maxTokens,
+                sampling,
+                served.model().stopIds(),
+                Math.max(0, call.topLogprobs()));
+        try {
+          new Choice(index).submit(request);
+        } catch (RuntimeException e) {
+          // Whatever the engine refuses must reach the client, not the thread that asked.
+          fail(e);
+          return;
+        }
+        index++;
+      }
+    }
+  }
+
+  /** Completes when all choices have finished, or with the failure of the first that failed. */
+  CompletableFuture<Usage> done() {
+    return done;
+  }
+
+  /** Stops what still runs. */
+  void cancel() {
+    fail(new CancellationException("cancelled"));
+  }
+
+  private void fail(Throwable failure) {
+    done.completeExceptionally(failure);
+    List<GenerationHandle> running;
+    synchronized (handles) {
+      cancelled = true;
+      running = List.copyOf(handles);
+    }
+    running.forEach(GenerationHandle::cancel);
+  }
+
+  private void add(GenerationHandle handle) {
+    boolean late;
+    synchronized (handles) {
+      handles.add(handle);
+      late = cancelled;
+    }
+    if (late) {
+      handle.cancel();
+    }
+  }
+
+  private void tokenSeen() {
+    boolean first;
+    synchronized (handles) {
+      first = !firstTokenSeen;
+      firstTokenSeen = true;
+    }
+    if (first) {
+      onFirstToken.run();
+    }
+  }
+
+  /** One continuation. The engine calls for one choice from one thread. */
+  private final class Choice {
+    private final int index;
+    private final ChoiceText text;
+
+    /** The handle is known only after the first tokens may have come. */
+    private final CompletableFuture<GenerationHandle> handle = new CompletableFuture<>();
+
+    Choice(int index) {
+      this.index = index;
+      this.text =
+          new ChoiceText(served.model().tokenizer(), served.model().stopIds(), call.stops());
+    }
+
+    void submit(GenerationRequest request) {
+      GenerationHandle submitted = served.generate(request, this::token);
+      add(submitted);
+      handle.complete(submitted);
+      submitted.result().whenComplete(this::end);
+    }
+
+    private void token(Generation.Token token) {
+      if (text.stopped() || done.isDone()) {
+        return;
+      }
+      tokenSeen();
+      try {
+        Piece piece = text.push(token);
+        if (!piece.isEmpty()) {
+          sink.piece(index, piece);
+        }
+      } catch (RuntimeException e) {
+        // On the engine's thread: it must not take other requests down.
+        fail(e);
+        return;
+      }
+      if (text.stopped()) {
+        handle.thenAccept(GenerationHandle::cancel);
+      }
+    }
+
+    private void end(Generation generation, Throwable failure) {
+      if (done.isDone()) {
+        return;
+      }
+      try {
+        if (failure != null && !text.stopped()) {
+          fail(failure instanceof CompletionException ? failure.getCause() : failure);
+          return;
+        }
+        Piece rest = text.finish();
+        if (!rest.isEmpty()) {
+          sink.piece(index, rest);
+        }
+        sink.finished(index, finishReason(generation));
+      } catch (RuntimeException e) {
+        fail(e);
+        return;
+      }
+      int tokens = completionTokens.addAndGet(text.tokens());
+      if (unfinished.decrementAndGet() == 0) {
+        done.complete(new Usage(prompts.stream().mapToInt(ids -> ids.length).sum(), tokens));
+      }
+    }
+
+    private String finishReason(Generation generation) {
+      if (text.stopped()) {
+        return "stop";
+      }
+      return switch (generation.finishReason()) {
+        case STOP -> "stop";
+        case LENGTH -> "length";
+        case CANCELLED -> throw new CancellationException("cancelled");
+      };
+    }
+  }
+}

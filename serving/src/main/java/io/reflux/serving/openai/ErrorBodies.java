@@ -1,0 +1,69 @@
+package io.reflux.serving.openai;
+
+import com.linecorp.armeria.common.AggregatedHttpResponse;
+import com.linecorp.armeria.common.HttpData;
+import com.linecorp.armeria.common.HttpHeaderNames;
+import com.linecorp.armeria.common.HttpResponse;
+import com.linecorp.armeria.common.HttpStatus;
+import com.linecorp.armeria.common.MediaType;
+import com.linecorp.armeria.common.RequestHeaders;
+import com.linecorp.armeria.common.ResponseHeaders;
+import com.linecorp.armeria.common.ResponseHeadersBuilder;
+import com.linecorp.armeria.server.HttpStatusException;
+import com.linecorp.armeria.server.ServerErrorHandler;
+import com.linecorp.armeria.server.ServiceConfig;
+import com.linecorp.armeria.server.ServiceRequestContext;
+import java.util.function.Consumer;
+
+/** Gives every error the body that OpenAI's clients read, also those of the HTTP layer. */
+final class ErrorBodies implements ServerErrorHandler {
+  private final Consumer<ResponseHeadersBuilder> decorator;
+
+  /**
+   * @param decorator adds headers to every response
+   */
+  ErrorBodies(Consumer<ResponseHeadersBuilder> decorator) {
+    this.decorator = decorator;
+  }
+
+  static HttpResponse response(ApiException e, Consumer<ResponseHeadersBuilder> decorator) {
+    return HttpResponse.of(headers(e, decorator), HttpData.wrap(Json.bytes(e.body())));
+  }
+
+  @Override
+  public HttpResponse onServiceException(ServiceRequestContext ctx, Throwable cause) {
+    if (cause instanceof ApiException known) {
+      return response(known, decorator);
+    }
+    if (cause instanceof HttpStatusException status) {
+      return response(
+          ApiException.of(status.httpStatus(), status.httpStatus().reasonPhrase()), decorator);
+    }
+    // Armeria's own, such as a body that is too long, become renderStatus.
+    return null;
+  }
+
+  @Override
+  public AggregatedHttpResponse renderStatus(
+      ServiceRequestContext ctx,
+      ServiceConfig config,
+      RequestHeaders headers,
+      HttpStatus status,
+      String description,
+      Throwable cause) {
+    ApiException e =
+        ApiException.of(status, description == null ? status.reasonPhrase() : description.strip());
+    return AggregatedHttpResponse.of(headers(e, decorator), HttpData.wrap(Json.bytes(e.body())));
+  }
+
+  private static ResponseHeaders headers(
+      ApiException e, Consumer<ResponseHeadersBuilder> decorator) {
+    ResponseHeadersBuilder headers =
+        ResponseHeaders.builder(e.status()).contentType(MediaType.JSON);
+    if (e.retryAfterSeconds() > 0) {
+      headers.setLong(HttpHeaderNames.RETRY_AFTER, e.retryAfterSeconds());
+    }
+    decorator.accept(headers);
+    return headers.build();
+  }
+}
