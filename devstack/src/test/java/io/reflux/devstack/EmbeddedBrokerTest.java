@@ -11,10 +11,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -23,6 +22,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 class EmbeddedBrokerTest {
@@ -30,7 +30,10 @@ class EmbeddedBrokerTest {
 
   @Test
   void startsRestartsOnTheSamePortsAndLeavesNoThreadBehind() throws Exception {
-    Set<Thread> before = threads();
+    assertLeavesNoThread(this::startAndRestart);
+  }
+
+  private void startAndRestart() throws Exception {
     String bootstrap;
     String clusterId;
     long closing;
@@ -64,7 +67,6 @@ class EmbeddedBrokerTest {
       assertThat(admin.listTopics().names().get()).contains("kept");
       usingAnUnknownTopicDoesNotCreateIt(bootstrap, admin);
     }
-    assertNoNewThreads(before);
   }
 
   private static void usingAnUnknownTopicDoesNotCreateIt(String bootstrap, Admin admin)
@@ -83,7 +85,10 @@ class EmbeddedBrokerTest {
 
   @Test
   void aFailedStartLeavesNoThreadAndNoLock() throws Exception {
-    Set<Thread> before = threads();
+    assertLeavesNoThread(this::failToStart);
+  }
+
+  private void failToStart() throws Exception {
     BrokerOptions broken = new BrokerOptions("127.0.0.1", 0, Map.of("log.retention.ms", "soon"));
     assertThatThrownBy(() -> EmbeddedBroker.start(dir, broken))
         .isInstanceOf(RefluxException.class)
@@ -93,7 +98,7 @@ class EmbeddedBrokerTest {
     int controllerPort = Ports.free("127.0.0.1");
     Path other = Files.createDirectory(dir.resolve("other"));
     Files.writeString(other.resolve("broker.properties"), "controller.port=" + controllerPort);
-    try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getByName("127.0.0.1"))) {
+    try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       BrokerOptions late =
           new BrokerOptions(
               "127.0.0.1",
@@ -108,7 +113,6 @@ class EmbeddedBrokerTest {
           .isInstanceOf(RefluxException.class)
           .hasMessageContaining("in use");
     }
-    assertNoNewThreads(before);
     DataDirectory.open(other, "broker").close();
   }
 
@@ -123,20 +127,33 @@ class EmbeddedBrokerTest {
         .hasMessageContaining("broker port: 70000 (expected: 1 to 65535");
   }
 
-  private static Set<Thread> threads() {
-    return Thread.getAllStackTraces().keySet().stream()
-        .filter(Thread::isAlive)
-        .collect(Collectors.toSet());
-  }
-
-  private static void assertNoNewThreads(Set<Thread> before) throws InterruptedException {
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(5);
-    for (Thread thread : threads()) {
-      // Threads of the JVM itself (Cleaner, common pool) come and go as they like.
-      if (!before.contains(thread) && !thread.isDaemon()) {
-        thread.join(Math.max(1, Duration.ofNanos(deadline - System.nanoTime()).toMillis()));
-        assertThat(thread.isAlive()).as("left behind: %s", thread).isFalse();
+  /**
+   * Threads belong to the group of the thread that made them: other tests' brokers do not count.
+   */
+  private static void assertLeavesNoThread(Executable body) throws Exception {
+    ThreadGroup group = new ThreadGroup("broker under test");
+    CompletableFuture<Void> outcome = new CompletableFuture<>();
+    new Thread(
+            group,
+            () -> {
+              try {
+                body.execute();
+                outcome.complete(null);
+              } catch (Throwable e) {
+                outcome.completeExceptionally(e);
+              }
+            })
+        .start();
+    outcome.get(60, TimeUnit.SECONDS);
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+    Thread[] left = new Thread[500];
+    int count = group.enumerate(left);
+    for (int i = 0; i < count; i++) {
+      if (left[i].isDaemon()) {
+        continue; // the metrics library's clock, one for the whole JVM
       }
+      left[i].join(Math.max(1, Duration.ofNanos(deadline - System.nanoTime()).toMillis()));
+      assertThat(left[i].isAlive()).as("left behind: %s", left[i]).isFalse();
     }
   }
 }

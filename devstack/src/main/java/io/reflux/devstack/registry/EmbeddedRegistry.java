@@ -3,13 +3,10 @@ package io.reflux.devstack.registry;
 import com.linecorp.armeria.common.HttpHeaderNames;
 import com.linecorp.armeria.common.HttpResponse;
 import com.linecorp.armeria.common.HttpStatus;
-import com.linecorp.armeria.common.util.EventLoopGroups;
 import com.linecorp.armeria.server.Server;
 import com.linecorp.armeria.server.ServerBuilder;
 import io.micrometer.core.instrument.composite.CompositeMeterRegistry;
-import io.netty.channel.EventLoopGroup;
 import io.reflux.schemas.service.RefluxException;
-import java.lang.reflect.Proxy;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
@@ -18,7 +15,6 @@ import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.Base64;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
@@ -70,7 +66,6 @@ public final class EmbeddedRegistry implements AutoCloseable {
       SchemaLog log, RegistryState state, RegistryOptions options) {
     ServerBuilder builder =
         Server.builder()
-            .bossGroupFactory(EmbeddedRegistry::acceptor)
             .http(new InetSocketAddress(resolve(options.host()), options.port()))
             .blockingTaskExecutor(THREADS)
             .meterRegistry(new CompositeMeterRegistry()) // Armeria's global one takes one server
@@ -94,19 +89,6 @@ public final class EmbeddedRegistry implements AutoCloseable {
     }
     return new EmbeddedRegistry(
         log, server, "http://" + options.host() + ":" + server.activeLocalPort());
-  }
-
-  /** Stops at once when the server does: by default Netty waits two seconds for latecomers. */
-  private static EventLoopGroup acceptor(String threadNamePrefix) {
-    EventLoopGroup group = EventLoopGroups.newEventLoopGroup(1, threadNamePrefix);
-    return (EventLoopGroup)
-        Proxy.newProxyInstance(
-            EventLoopGroup.class.getClassLoader(),
-            new Class<?>[] {EventLoopGroup.class},
-            (proxy, method, arguments) ->
-                method.getName().equals("shutdownGracefully")
-                    ? group.shutdownGracefully(0, 1, TimeUnit.SECONDS)
-                    : method.invoke(group, arguments));
   }
 
   private static InetAddress resolve(String host) {

@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutorService;
@@ -135,7 +136,8 @@ class RegistryRestTest {
   void everyLevelAcceptsWhatItShould(
       String level, boolean optional, boolean required, boolean changed, boolean afterGap) {
     String subject = "level-" + level;
-    rest.put("/config/" + subject, "{\"compatibility\":\"" + level.toLowerCase() + "\"}");
+    rest.put(
+        "/config/" + subject, "{\"compatibility\":\"" + level.toLowerCase(Locale.ROOT) + "\"}");
     rest.get("/config/" + subject).is("{\"compatibilityLevel\":\"" + level + "\"}");
     rest.register(subject, ONE);
     assertThat(compatible(subject, OPTIONAL_ADDED)).isEqualTo(optional);
@@ -431,22 +433,25 @@ class RegistryRestTest {
   }
 
   @Test
-  void takesOverWhatAnotherRegistryWroteAndPassesOverGarbage() {
+  void takesOverWhatAnotherRegistryWroteAndPassesOverGarbage() throws Exception {
     try (KafkaProducer<String, String> producer =
         new KafkaProducer<>(
             Map.of("bootstrap.servers", stack.broker().bootstrapServers()),
             new StringSerializer(),
             new StringSerializer())) {
-      producer.send(new ProducerRecord<>("_schemas", "not json", "at all"));
-      producer.send(new ProducerRecord<>("_schemas", "{\"keytype\":\"NOOP\",\"magic\":0}", null));
-      producer.send(
-          new ProducerRecord<>(
-              "_schemas",
-              "{\"keytype\":\"SCHEMA\",\"subject\":\"foreign\",\"version\":3,\"magic\":1}",
-              "{\"subject\":\"foreign\",\"version\":3,\"id\":7001,\"md5\":\"x==\",\"schema\":"
-                  + "\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"Foreign\\\",\\\"fields\\\":[]}\","
-                  + "\"deleted\":false}"));
-      producer.flush();
+      producer.send(new ProducerRecord<>("_schemas", "not json", "at all")).get();
+      producer
+          .send(new ProducerRecord<>("_schemas", "{\"keytype\":\"NOOP\",\"magic\":0}", null))
+          .get();
+      producer
+          .send(
+              new ProducerRecord<>(
+                  "_schemas",
+                  "{\"keytype\":\"SCHEMA\",\"subject\":\"foreign\",\"version\":3,\"magic\":1}",
+                  "{\"subject\":\"foreign\",\"version\":3,\"id\":7001,\"md5\":\"x==\",\"schema\":"
+                      + "\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"Foreign\\\",\\\"fields\\\":[]}\","
+                      + "\"deleted\":false}"))
+          .get();
     }
     rest.put(
         "/config/foreign", "{\"compatibility\":\"FULL\"}"); // waits for what was written before
