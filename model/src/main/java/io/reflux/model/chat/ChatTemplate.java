@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Clock;
+import java.time.ZoneId;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -47,7 +48,7 @@ public final class ChatTemplate {
    * @throws ModelException if the template cannot be parsed
    */
   public static ChatTemplate of(String source, Map<String, String> specialTokens) {
-    return of(source, specialTokens, Clock.systemDefaultZone());
+    return of(source, specialTokens, Clock.system(ZoneId.systemDefault()));
   }
 
   /** With the clock that {@code strftime_now} reads. */

@@ -28,7 +28,7 @@ final class Filters {
       case "indent" -> indented(Values.str(value), arguments);
       case "default", "d" -> {
         boolean falseToo = Values.truthy(arguments.get(1, "boolean", false));
-        boolean missing = value instanceof Undefined || falseToo && !Values.truthy(value);
+        boolean missing = value instanceof Undefined || (falseToo && !Values.truthy(value));
         yield missing ? arguments.get(0, "default_value", "") : value;
       }
       case "tojson" -> JsonText.of(value, arguments);

@@ -116,7 +116,7 @@ final class JsonText {
         case '\b' -> out.append("\\b");
         case '\f' -> out.append("\\f");
         default -> {
-          if (c < 0x20 || ascii && c > 0x7e) {
+          if (c < 0x20 || (ascii && c > 0x7e)) {
             out.append("\\u%04x".formatted((int) c));
           } else {
             out.append(c);

@@ -119,7 +119,7 @@ final class Methods {
     int from = 0;
     for (long done = 0; most < 0 || done < most; done++) {
       int at = text.indexOf(old, from);
-      if (at < 0 || old.isEmpty() && at >= text.length()) {
+      if (at < 0 || (old.isEmpty() && at >= text.length())) {
         break;
       }
       out.append(text, from, at).append(fresh);

@@ -118,7 +118,7 @@ final class Operators {
       case "%" -> Math.floorMod(a, b);
       default -> {
         long power = 1;
-        for (long i = 0; i < Math.min(b, 64) || i < b && (a < -1 || a > 1); i++) {
+        for (long i = 0; i < Math.min(b, 64) || (i < b && (a < -1 || a > 1)); i++) {
           power = Math.multiplyExact(power, a);
         }
         // Beyond 64 factors only -1, 0 and 1 are left, and of those only -1 still alternates.

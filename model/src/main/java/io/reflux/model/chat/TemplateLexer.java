@@ -240,7 +240,7 @@ final class TemplateLexer {
   private int digits(int start) {
     int end = start;
     while (end < source.length()
-        && (source.charAt(end) >= '0' && source.charAt(end) <= '9' || source.charAt(end) == '_')) {
+        && (source.charAt(end) == '_' || "0123456789".indexOf(source.charAt(end)) >= 0)) {
       end++;
     }
     return end;

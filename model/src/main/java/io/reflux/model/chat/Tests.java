@@ -44,7 +44,7 @@ final class Tests {
       case "gt", "greaterthan", ">" -> Values.compare(value, other) > 0;
       case "ge", ">=" -> Values.compare(value, other) >= 0;
       case "in" -> Values.contains(other, value);
-      case "sameas" -> value == other || value instanceof Boolean && value.equals(other);
+      case "sameas" -> value == other || (value instanceof Boolean && value.equals(other));
       case "lower" -> value instanceof String text && text.equals(text.toLowerCase(Locale.ROOT));
       case "upper" -> value instanceof String text && text.equals(text.toUpperCase(Locale.ROOT));
       default -> throw Values.error("is %s: no such test".formatted(Values.shortened(name)));

@@ -146,21 +146,19 @@ public final class Checkpoints {
     }
     Map<String, SafetensorsFile> files = new HashMap<>();
     SortedMap<String, Stored> tensors = new TreeMap<>();
-    map.fields()
-        .forEachRemaining(
-            mapped -> {
-              String name = mapped.getKey();
-              SafetensorsFile file =
-                  files.computeIfAbsent(
-                      shardName(index, name, mapped.getValue()),
-                      shard -> SafetensorsFile.open(directory.resolve(shard)));
-              SafetensorsHeader.Entry entry = file.entries().get(name);
-              if (entry == null) {
-                throw new ModelException(
-                    "%s: %s: missing (expected: as %s says)".formatted(file.path(), name, INDEX));
-              }
-              tensors.put(name, new Stored(file, entry));
-            });
+    for (Map.Entry<String, JsonNode> mapped : map.properties()) {
+      String name = mapped.getKey();
+      SafetensorsFile file =
+          files.computeIfAbsent(
+              shardName(index, name, mapped.getValue()),
+              shard -> SafetensorsFile.open(directory.resolve(shard)));
+      SafetensorsHeader.Entry entry = file.entries().get(name);
+      if (entry == null) {
+        throw new ModelException(
+            "%s: %s: missing (expected: as %s says)".formatted(file.path(), name, INDEX));
+      }
+      tensors.put(name, new Stored(file, entry));
+    }
     return tensors;
   }
 

@@ -90,6 +90,7 @@ public final class MemoryWeights implements Weights {
   }
 
   /** Exactly one of floats and matrix is not null. */
+  @SuppressWarnings("ArrayRecordComponent") // never leaves this class
   private record Tensor(TensorInfo info, float[] floats, QuantisedMatrix matrix) {}
 
   /** Collects tensors. The arrays are taken over, not copied: leave them alone afterwards. */

@@ -12,6 +12,7 @@ import io.reflux.model.ModelException;
  * @param values [rows, columns], row-major
  * @param scales [rows, ceil(columns / blockSize)], row-major
  */
+@SuppressWarnings("ArrayRecordComponent") // millions of elements, handed on without a copy
 public record QuantisedMatrix(int rows, int columns, int blockSize, byte[] values, float[] scales) {
   public QuantisedMatrix {
     if (rows < 1 || columns < 1 || blockSize < 1) {

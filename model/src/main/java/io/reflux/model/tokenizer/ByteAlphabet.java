@@ -18,7 +18,7 @@ final class ByteAlphabet {
     int next = 0x100;
     for (int value = 0; value < 256; value++) {
       boolean printable =
-          value >= '!' && value <= '~' || value >= 0xA1 && value <= 0xAC || value >= 0xAE;
+          (value >= '!' && value <= '~') || (value >= 0xA1 && value <= 0xAC) || value >= 0xAE;
       characters.append((char) (printable ? value : next++));
     }
     return characters.toString();

@@ -63,8 +63,13 @@ public final class Tokenizer {
    *     special tokens that the text spells out are recognised either way
    */
   public int[] encode(String text, boolean addSpecialTokens) {
-    long[] ids = delegate.encode(wellFormed(text), addSpecialTokens, false).getIds();
-    Reference.reachabilityFence(delegate);
+    long[] ids;
+    try {
+      ids = delegate.encode(wellFormed(text), addSpecialTokens, false).getIds();
+    } finally {
+      // A finalizer frees the native part: not while it is at work.
+      Reference.reachabilityFence(delegate);
+    }
     int[] narrow = new int[ids.length];
     for (int i = 0; i < ids.length; i++) {
       narrow[i] = Math.toIntExact(ids[i]);
@@ -83,9 +88,11 @@ public final class Tokenizer {
     for (int i = 0; i < ids.length; i++) {
       wide[i] = ids[i];
     }
-    String text = delegate.decode(wide, skipSpecial);
-    Reference.reachabilityFence(delegate);
-    return text;
+    try {
+      return delegate.decode(wide, skipSpecial);
+    } finally {
+      Reference.reachabilityFence(delegate);
+    }
   }
 
   /** One more than the largest id; a model's own vocabulary may be larger, padded. */

@@ -18,6 +18,7 @@ import net.jqwik.api.constraints.StringLength;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+@SuppressWarnings("StringConcatToTextBlock") // the line feeds are what is tested
 class ChatTemplateTest {
   private static final Map<String, String> TOKENS = Map.of("bos_token", "<s>", "eos_token", "</s>");
   private static final ChatMessage SYSTEM = new ChatMessage("system", " Be brief. ");

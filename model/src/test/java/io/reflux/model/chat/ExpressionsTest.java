@@ -92,7 +92,6 @@ class ExpressionsTest {
         "2.567|round(2) # 2.57",
         "[1, 1, 2]|unique|list # [1, 2]",
         "range(3, 0, -1)|list # [3, 2, 1]",
-        "(x, ) == [x] # True",
         "dict(a=1).a # 1",
         "'%' ~ 5 # %5"
       })

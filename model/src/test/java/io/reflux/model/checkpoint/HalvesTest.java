@@ -43,8 +43,8 @@ class HalvesTest {
     assertThat(Halves.toFloat16(-0.0f)).isEqualTo((short) 0x8000);
     assertThat(Halves.toFloat16(Float.POSITIVE_INFINITY)).isEqualTo((short) 0x7c00);
     assertThat(Halves.fromFloat16(Halves.toFloat16(Float.NaN))).isNaN();
-    assertThat(Halves.toBfloat16(1.00390625f)).as("tie to even").isEqualTo((short) 0x3f80);
-    assertThat(Halves.toBfloat16(1.01171875f)).as("tie to even").isEqualTo((short) 0x3f82);
+    assertThat(Halves.toBfloat16(1 + 0x1p-8f)).as("tie to even").isEqualTo((short) 0x3f80);
+    assertThat(Halves.toBfloat16(1 + 0x3p-8f)).as("tie to even").isEqualTo((short) 0x3f82);
     assertThat(Halves.toBfloat16(Float.MAX_VALUE)).isEqualTo((short) 0x7f80);
     assertThat(Halves.fromBfloat16(Halves.toBfloat16(Float.intBitsToFloat(0x7f800001)))).isNaN();
   }
