@@ -4,8 +4,9 @@ import java.util.Arrays;
 
 /**
  * Text of a generation as its tokens come. A character whose bytes are spread over several tokens
- * is held back until it is whole, so the pieces always join to what {@link Tokenizer#decode} makes
- * of all ids. For one thread.
+ * is held back until it is whole, so the pieces join to what {@link Tokenizer#decode} makes of all
+ * ids. (Where a tokenizer falls back to bytes and a model writes bytes that are no UTF-8, decoding
+ * takes back valid neighbours too; a stream has handed those out by then.) For one thread.
  */
 public final class TokenStream {
   private static final char REPLACEMENT = '\uFFFD';

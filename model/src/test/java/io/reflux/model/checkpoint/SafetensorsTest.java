@@ -8,10 +8,11 @@ import io.reflux.model.checkpoint.ModelConfig.Architecture;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -168,9 +169,13 @@ class SafetensorsTest {
   void everyTruncationIsRefusedInOneLine() throws IOException {
     byte[] whole = Files.readAllBytes(file);
     int headerBytes = (int) ByteBuffer.wrap(whole).order(ByteOrder.LITTLE_ENDIAN).getLong() + 8;
-    for (int length = 0; length < whole.length; length += length < headerBytes + 64 ? 1 : 997) {
-      Files.write(file, Arrays.copyOf(whole, length));
-      assertRefused("model.safetensors");
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      int length = whole.length;
+      while (length > 0) {
+        length -= length > headerBytes + 64 ? Math.min(997, length - headerBytes - 64) : 1;
+        channel.truncate(length);
+        assertRefused("model.safetensors");
+      }
     }
   }
 
@@ -189,7 +194,7 @@ class SafetensorsTest {
     byte[] whole = Files.readAllBytes(file);
     int headerBytes = (int) ByteBuffer.wrap(whole).order(ByteOrder.LITTLE_ENDIAN).getLong() + 8;
     Random random = new Random(5);
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 500; i++) {
       byte[] bytes = whole.clone();
       for (int flips = random.nextInt(3); flips >= 0; flips--) {
         bytes[random.nextInt(headerBytes)] = (byte) random.nextInt(256);
