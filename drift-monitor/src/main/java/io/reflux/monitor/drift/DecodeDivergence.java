@@ -49,7 +49,7 @@ final class DecodeDivergence implements Processor<String, byte[], String, Specif
     }
   }
 
-  private DeadLetter deadLetter(Record<String, byte[]> record, RecordMetadata at, Exception cause) {
+  private DeadLetter deadLetter(Record<String, byte[]> record, RecordMetadata at, DecodeException cause) {
     byte[] value = record.value() == null ? new byte[0] : record.value();
     return DeadLetter.newBuilder()
         .setService("monitor")
@@ -59,7 +59,7 @@ final class DecodeDivergence implements Processor<String, byte[], String, Specif
         .setKey(record.key())
         .setValue(ByteBuffer.wrap(value, 0, Math.min(value.length, KEPT_BYTES)))
         .setValueSize(value.length)
-        .setReason("undecodable")
+        .setReason(cause.reason().code())
         .setMessage(String.valueOf(cause.getMessage()))
         .setAttempts(1)
         .setFailedAt(Instant.ofEpochMilli(context.currentSystemTimeMs()))

@@ -119,6 +119,7 @@ public final class MonitorPage implements AutoCloseable {
         .service("/metrics", get(ctx -> text(PROMETHEUS, PrometheusText.of(states.get(), meters))))
         .service("/health", get(ctx -> health()))
         .decorator(this::guard)
+        .disableServerHeader()
         .gracefulShutdownTimeoutMillis(0, 2000);
     this.server = builder.build();
   }

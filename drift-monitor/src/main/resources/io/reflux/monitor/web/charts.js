@@ -26,8 +26,29 @@ export function append(series, points) {
   }
 }
 
-export const clock = (at) =>
-  new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const STEPS = [5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400, 604_800].map((s) => s * SECOND);
+
+const withSeconds = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const withMinutes = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const withDay = new Intl.DateTimeFormat([], { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+
+export const clock = (at) => (Date.now() - at > 20 * HOUR ? withDay : withSeconds).format(at);
+
+/** Ticks on round times: a linear axis would put them anywhere. */
+function timeTicks(axis) {
+  const room = Math.max(2, Math.floor(axis.width / 90));
+  const step = STEPS.find((s) => (axis.max - axis.min) / s <= room) ?? STEPS[STEPS.length - 1];
+  const zone = new Date(axis.min).getTimezoneOffset() * MINUTE;
+  const format = step < MINUTE ? withSeconds : step < 6 * HOUR ? withMinutes : withDay;
+  axis.$format = format;
+  axis.ticks = [];
+  for (let at = Math.ceil((axis.min - zone) / step) * step + zone; at <= axis.max; at += step) {
+    axis.ticks.push({ value: at });
+  }
+}
 
 function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -116,7 +137,8 @@ function make(id, y, legend) {
         x: {
           type: 'linear',
           grid: { display: false },
-          ticks: { maxTicksLimit: 6, maxRotation: 0, autoSkipPadding: 18, callback: (value) => clock(value) },
+          ticks: { maxRotation: 0, autoSkip: false, align: 'inner', callback(value) { return this.$format.format(value); } },
+          afterBuildTicks: timeTicks,
         },
         y: { beginAtZero: true, border: { display: false }, ...y, ticks: { maxTicksLimit: 6, ...(y.ticks ?? {}) } },
       },
