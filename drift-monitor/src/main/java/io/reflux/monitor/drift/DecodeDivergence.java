@@ -41,7 +41,7 @@ final class DecodeDivergence implements Processor<String, byte[], String, Specif
       Divergence divergence = codec.decode(at.topic(), record.value(), Divergence.class);
       context.forward(record.withKey(divergence.getSegment()).withValue(divergence));
     } catch (DecodeException e) {
-      meters.counter("drift_undecodable").increment();
+      meters.counter("drift_undecodable_total").increment();
       context.forward(
           record
               .withKey(at.topic() + "/" + at.partition() + "/" + at.offset())

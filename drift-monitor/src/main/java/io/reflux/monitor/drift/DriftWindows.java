@@ -67,9 +67,9 @@ final class DriftWindows implements Processor<String, Divergence, String, Specif
   DriftWindows(DriftOptions options, MeterRegistry meters) {
     this.options = options;
     this.rule = new AlertRule(options.alert());
-    this.late = meters.counter("drift_late_requests");
-    this.future = meters.counter("drift_future_requests");
-    this.closed = meters.counter("drift_windows_closed");
+    this.late = meters.counter("drift_late_requests_total");
+    this.future = meters.counter("drift_future_requests_total");
+    this.closed = meters.counter("drift_windows_closed_total");
   }
 
   @Override

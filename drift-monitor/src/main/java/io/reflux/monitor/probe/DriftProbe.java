@@ -89,11 +89,11 @@ public final class DriftProbe implements AutoCloseable {
     this.admission =
         new Admission(options.sampling(), options.maxRequestsPerSecond(), System::nanoTime);
     this.meters = meters;
-    this.compared = meters.counter("probe_compared_requests");
-    this.positions = meters.counter("probe_compared_positions");
-    this.notSampled = meters.counter("probe_skipped_sampling");
-    this.overLimit = meters.counter("probe_skipped_load");
-    this.alreadyTrained = meters.counter("probe_skipped_trained");
+    this.compared = meters.counter("probe_compared_requests_total");
+    this.positions = meters.counter("probe_compared_positions_total");
+    this.notSampled = meters.counter("probe_skipped_sampling_total");
+    this.overLimit = meters.counter("probe_skipped_load_total");
+    this.alreadyTrained = meters.counter("probe_skipped_trained_total");
     meters.gauge("probe_student_version", version);
     thread.setDaemon(true);
   }
@@ -284,7 +284,7 @@ public final class DriftProbe implements AutoCloseable {
   }
 
   private void count(String reason, int times) {
-    meters.counter("probe_refused", "reason", reason).increment(times);
+    meters.counter("probe_refused_total", "reason", reason).increment(times);
   }
 
   /** Sequences of like length together, each batch within the budget, padding included. */

@@ -45,7 +45,6 @@ final class PrometheusText {
       boolean up = !service.silent() && !service.ended();
       String[] labels = {"service", service.service(), "instance", service.instance()};
       gauge("reflux_service_up", up ? 1 : 0, labels);
-      // Only the services know which of their figures are counters.
       figures("reflux_" + service.service() + "_", service.metrics(), labels);
     }
     for (TopicState topic : state.topics()) {
@@ -93,7 +92,7 @@ final class PrometheusText {
           int brace = name.indexOf('{');
           if (brace < 0) {
             if (figures.keySet().stream().noneMatch(n -> n.startsWith(name + "{"))) {
-              sample(prefix + name, "untyped", value, labels);
+              sample(prefix + name, type(name), value, labels);
             }
             return;
           }
@@ -103,8 +102,14 @@ final class PrometheusText {
             all.add(equals < 0 ? "tag" : tag.substring(0, equals));
             all.add(tag.substring(equals + 1));
           }
-          sample(prefix + name.substring(0, brace), "untyped", value, all.toArray(String[]::new));
+          String bare = name.substring(0, brace);
+          sample(prefix + bare, type(bare), value, all.toArray(String[]::new));
         });
+  }
+
+  /** Counters are named so by convention; of the others only their services know what they are. */
+  private static String type(String name) {
+    return name.endsWith("_total") ? "counter" : "untyped";
   }
 
   private void gauge(String name, double value, String... labels) {

@@ -74,7 +74,20 @@ function rows(id, list) {
 const live = (state, service) =>
   state.services.filter((s) => s.service === service && !s.silent && !['stopped', 'failed'].includes(s.state));
 const topic = (state, name) => state.topics.find((t) => t.name === name);
-const topicRate = (state, name) => topic(state, name)?.records_per_second;
+
+/**
+ * A service's own counter where it reports one: a topic's offsets also count transaction markers.
+ */
+function flowRate(state, service, counter, name) {
+  const own = live(state, service).map((s) => s.rates[counter]).filter(known);
+  return own.length ? own.reduce((a, b) => a + b) : topic(state, name)?.records_per_second;
+}
+
+/** A service's own gauge of what it has still to read, else its group's lag. */
+function waiting(state, service, gauge, name, mine) {
+  const own = live(state, service).map((s) => s.metrics[gauge]).filter(known);
+  return own.length ? Math.max(...own) : lag(state, name, mine);
+}
 
 function lag(state, name, mine) {
   const found = state.lags.filter((l) => l.topic === name && mine(l.group));
@@ -117,16 +130,16 @@ function edge(name, { rate, rateText, lagText = '', behind = false, returning = 
 const behindText = (records) => (!known(records) ? '' : records === 0 ? 'no lag' : `lag ${count(records)}`);
 
 function loop(state) {
-  const requests = topicRate(state, 'requests');
-  const labels = topicRate(state, 'soft-labels');
-  const rollouts = topicRate(state, 'rollouts');
-  const compared = topicRate(state, 'divergences');
+  const requests = flowRate(state, 'mirror', 'delivered_total', 'requests');
+  const labels = flowRate(state, 'scorer', 'labels_total', 'soft-labels');
+  const rollouts = flowRate(state, 'scorer', 'rollouts_scored_total', 'rollouts');
+  const compared = flowRate(state, 'monitor', 'probe_compared_requests_total', 'divergences');
   const training = state.training;
   const served = state.snapshots.find((s) => s.version === state.served_version);
   const newest = lastOf(state.snapshots);
   const report = lastOf(curves.drift.get('*'));
-  const requestLag = lag(state, 'requests', others);
-  const labelLag = lag(state, 'soft-labels', others);
+  const requestLag = waiting(state, 'scorer', 'requests_lag', 'requests', others);
+  const labelLag = waiting(state, 'trainer', 'labels_lag', 'soft-labels', others);
   const probeLag = lag(state, 'soft-labels', monitors);
   const detail = (service) => live(state, service)[0]?.detail ?? '';
 

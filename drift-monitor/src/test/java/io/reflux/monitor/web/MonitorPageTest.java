@@ -122,8 +122,8 @@ class MonitorPageTest {
   @Test
   void metricsAreInPrometheusText() throws Exception {
     loop.live(220);
-    meters.counter("drift_late_requests").increment(3);
-    meters.counter("probe_refused", "reason", "teacher_mismatch").increment();
+    meters.counter("drift_late_requests_total").increment(3);
+    meters.counter("probe_refused_total", "reason", "teacher_mismatch").increment();
     HttpResponse<String> metrics = get("metrics");
     assertThat(metrics.headers().firstValue("content-type").orElseThrow())
         .startsWith("text/plain; version=0.0.4");
@@ -133,9 +133,9 @@ class MonitorPageTest {
             "reflux_drift_kl_mean{segment=\"warranty\"} ",
             "reflux_service_up{service=\"scorer\",instance=\"laptop-4711-scorer\"} 1.0\n",
             "reflux_lag_records{group=\"monitor-probe\",topic=\"soft-labels\"} 31.0\n",
-            "reflux_monitor_own_drift_late_requests 3.0\n",
-            "reflux_monitor_own_probe_refused{reason=\"teacher_mismatch\"} 1.0\n")
-        .doesNotContain("\nreflux_monitor_own_probe_refused 1.0");
+            "reflux_monitor_own_drift_late_requests_total 3.0\n",
+            "reflux_monitor_own_probe_refused_total{reason=\"teacher_mismatch\"} 1.0\n")
+        .doesNotContain("\nreflux_monitor_own_probe_refused_total 1.0");
     assertThat(metrics.body().lines().filter(l -> l.startsWith("# TYPE")))
         .doesNotHaveDuplicates();
   }
