@@ -49,7 +49,8 @@ final class DecodeDivergence implements Processor<String, byte[], String, Specif
     }
   }
 
-  private DeadLetter deadLetter(Record<String, byte[]> record, RecordMetadata at, DecodeException cause) {
+  private DeadLetter deadLetter(
+      Record<String, byte[]> record, RecordMetadata at, DecodeException cause) {
     byte[] value = record.value() == null ? new byte[0] : record.value();
     return DeadLetter.newBuilder()
         .setService("monitor")

@@ -27,6 +27,10 @@ import org.apache.kafka.streams.state.KeyValueStore;
  * the same for every segment. When nothing at all comes for longer than the grace, wall-clock time
  * carries the clock on, so that the last windows before a pause are reported as well.
  *
+ * <p>The clock that closes windows stands at least {@value #TICK_MILLIS} ms of processing time
+ * behind: when a backlog is worked off, partitions take turns, and one that runs ahead in event time
+ * must not close the windows of the others.
+ *
  * <p>A window is reported once. A request that comes after its window closed is counted and left
  * out.
  */
@@ -42,7 +46,7 @@ final class DriftWindows implements Processor<String, Divergence, String, Specif
   static final String CLOCK = "clock";
 
   private static final String CLOSED_THROUGH = "closed-through";
-  private static final Duration TICK = Duration.ofMillis(500);
+  private static final long TICK_MILLIS = 500;
 
   /** Clocks of machines differ; what claims to come from further ahead would close every window. */
   private static final long FUTURE_MILLIS = 60_000;
@@ -59,6 +63,7 @@ final class DriftWindows implements Processor<String, Divergence, String, Specif
   private KeyValueStore<String, Long> clock;
 
   private long eventTime = Long.MIN_VALUE;
+  private long eventTimeAtLastTick = Long.MIN_VALUE;
   private long closedThrough = Long.MIN_VALUE;
   private long nextEnd = Long.MAX_VALUE;
   private long lastRecordAt;
@@ -96,7 +101,7 @@ final class DriftWindows implements Processor<String, Divergence, String, Specif
       }
     }
     lastRecordAt = context.currentSystemTimeMs();
-    context.schedule(TICK, PunctuationType.WALL_CLOCK_TIME, this::tick);
+    context.schedule(Duration.ofMillis(TICK_MILLIS), PunctuationType.WALL_CLOCK_TIME, this::tick);
   }
 
   @Override
@@ -118,14 +123,16 @@ final class DriftWindows implements Processor<String, Divergence, String, Specif
       nextEnd = Math.min(nextEnd, start + size);
     }
     eventTime = Math.max(eventTime, at);
-    close(eventTime);
   }
 
   private void tick(long now) {
     long idle = now - lastRecordAt;
-    if (eventTime != Long.MIN_VALUE && idle > options.grace().toMillis()) {
+    if (eventTime != Long.MIN_VALUE && idle > options.grace().toMillis() + TICK_MILLIS) {
       close(eventTime + idle);
+    } else {
+      close(eventTimeAtLastTick);
     }
+    eventTimeAtLastTick = eventTime;
   }
 
   private void add(String key, Divergence divergence) {

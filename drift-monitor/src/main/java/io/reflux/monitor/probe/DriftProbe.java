@@ -50,8 +50,8 @@ public final class DriftProbe implements AutoCloseable {
   private static final Duration RETRY = Duration.ofSeconds(1);
   private static final Duration CLOSE_LIMIT = Duration.ofSeconds(30);
 
-  /** Keeps a transaction to a second or two of scoring. */
-  private static final String MAX_POLL_RECORDS = "100";
+  /** So many that a small backlog comes in one piece, and leaves in the order of its requests. */
+  private static final String MAX_POLL_RECORDS = "500";
 
   private final KafkaClients clients;
   private final ProbeOptions options;
@@ -219,6 +219,8 @@ public final class DriftProbe implements AutoCloseable {
     for (List<Labelled> batch : batches(wanted, options.batchTokens())) {
       divergences.addAll(compare(batch, dead));
     }
+    // Windows close by event time: partitions read in turn must not arrive as late ones.
+    divergences.sort(Comparator.comparing(Divergence::getRequestedAt));
     return divergences;
   }
 

@@ -56,7 +56,8 @@ class DriftTopologyTest {
     properties.put(StreamsConfig.APPLICATION_ID_CONFIG, "drift-test");
     properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, "localhost:1");
     properties.put(StreamsConfig.STATE_DIR_CONFIG, stateDir.toString());
-    driver = new TopologyTestDriver(DriftTopology.build(clients, OPTIONS, meters), properties, EPOCH);
+    driver =
+        new TopologyTestDriver(DriftTopology.build(clients, OPTIONS, meters), properties, EPOCH);
     input =
         driver.createInputTopic(
             Topics.DIVERGENCES.fullName(clients.kafka()),
@@ -105,8 +106,13 @@ class DriftTopologyTest {
             .setEntropySum(positions * 0.5)
             .build();
     input.pipeInput(
-        segment,
-        clients.codec().encode(Topics.DIVERGENCES.fullName(clients.kafka()), divergence));
+        segment, clients.codec().encode(Topics.DIVERGENCES.fullName(clients.kafka()), divergence));
+  }
+
+  /** Lets the clock that closes windows come up to event time. */
+  private void settle() {
+    driver.advanceWallClockTime(Duration.ofSeconds(1));
+    wallSeconds++;
   }
 
   /** Two requests of a segment in the middle of window {@code index}. */
@@ -121,9 +127,12 @@ class DriftTopologyTest {
     request("a", 3, 6, 6.0, 7);
     request("b", 9, 10, 1.0, 7);
     request("b", 11.9, 10, 1.0, 7);
+    settle();
     assertThat(reports.isEmpty()).isTrue();
 
     request("b", 12, 10, 1.0, 7);
+    assertThat(reports.isEmpty()).as("before the clock has settled").isTrue();
+    settle();
 
     List<DriftReport> closed = reports.readValuesToList();
     assertThat(closed).extracting(DriftReport::getSegment).containsExactly("a", "b", "*");
@@ -151,6 +160,7 @@ class DriftTopologyTest {
     request("a", 11, 0.1);
     request("a", 8, 0.1);
     request("a", 12, 0.1);
+    settle();
     assertThat(reports.readValuesToList())
         .filteredOn(r -> r.getSegment().equals("a"))
         .extracting(DriftReport::getRequests)
@@ -159,6 +169,7 @@ class DriftTopologyTest {
     request("a", 9, 0.1);
     assertThat(meters.counter("drift_late_requests_total").count()).isEqualTo(1);
     request("a", 22, 0.1);
+    settle();
     assertThat(reports.readValuesToList())
         .allSatisfy(r -> assertThat(r.getWindowStart()).isEqualTo(EPOCH.plusSeconds(10)));
   }
@@ -167,6 +178,7 @@ class DriftTopologyTest {
   void aQuietSegmentsWindowClosesWithTheOthersTraffic() {
     request("quiet", 5, 0.1);
     request("busy", 40, 0.1);
+    settle();
     assertThat(reports.readValuesToList())
         .extracting(DriftReport::getSegment)
         .containsExactly("quiet", "*");
@@ -187,6 +199,7 @@ class DriftTopologyTest {
   void aClockFarAheadDoesNotCloseTheWindowsOfOthers() {
     request("a", 1, 0.1);
     request("a", 86_400, 0.1);
+    settle();
     assertThat(reports.isEmpty()).isTrue();
     assertThat(meters.counter("drift_future_requests_total").count()).isEqualTo(1);
   }
@@ -250,9 +263,7 @@ class DriftTopologyTest {
       }
       window("new", i, 2.0);
     }
-    assertThat(alerts.readValuesToList())
-        .extracting(DriftAlert::getSegment)
-        .containsExactly("new");
+    assertThat(alerts.readValuesToList()).extracting(DriftAlert::getSegment).containsExactly("new");
   }
 
   @Test
@@ -261,6 +272,7 @@ class DriftTopologyTest {
       request(segment, 1, 0.1);
     }
     request("a", 12, 0.1);
+    settle();
     assertThat(reports.readValuesToList())
         .extracting(DriftReport::getSegment)
         .containsExactly("(other)", "a", "b", "c", "*");
@@ -271,6 +283,7 @@ class DriftTopologyTest {
     input.pipeInput("a", new byte[] {9, 9, 9});
     request("a", 1, 0.1);
     request("a", 12, 0.1);
+    settle();
     assertThat(reports.readValuesToList()).hasSize(2);
     DeadLetter letter = dead.readValue();
     assertThat(letter.getReason()).isEqualTo("bad_magic");

@@ -92,7 +92,17 @@ class LoopFoldTest {
   private void progress(int second, Map<String, Double> metrics) {
     fold.progress(
         new TrainingProgress(
-            "s", START.plusSeconds(second), 1L, 1L, Stage.ON_DATA, 1.0, 1e-3, 1.0, 1.0, 0.0, metrics));
+            "s",
+            START.plusSeconds(second),
+            1L,
+            1L,
+            Stage.ON_DATA,
+            1.0,
+            1e-3,
+            1.0,
+            1.0,
+            0.0,
+            metrics));
   }
 
   @Test
@@ -131,7 +141,8 @@ class LoopFoldTest {
 
   @Property(tries = 50)
   void aSeriesKeepsItsBoundItsEndsAndItsOrder(
-      @ForAll @IntRange(min = 4, max = 50) int bound, @ForAll @IntRange(min = 1, max = 2000) int n) {
+      @ForAll @IntRange(min = 4, max = 50) int bound,
+      @ForAll @IntRange(min = 1, max = 2000) int n) {
     Series<Integer> series = new Series<>(bound);
     for (int i = 0; i < n; i++) {
       series.add(i);

@@ -102,8 +102,7 @@ class MonitorPageTest {
   @Test
   void eventsBeginWithEverythingAndGoOnWithWhatIsNew() throws Exception {
     loop.live(60);
-    HttpResponse<Stream<String>> events =
-        http.send(request("api/events"), BodyHandlers.ofLines());
+    HttpResponse<Stream<String>> events = http.send(request("api/events"), BodyHandlers.ofLines());
     assertThat(events.headers().firstValue("content-type").orElseThrow())
         .startsWith("text/event-stream");
     try (Stream<String> lines = events.body()) {
@@ -136,8 +135,7 @@ class MonitorPageTest {
             "reflux_monitor_own_drift_late_requests_total 3.0\n",
             "reflux_monitor_own_probe_refused_total{reason=\"teacher_mismatch\"} 1.0\n")
         .doesNotContain("\nreflux_monitor_own_probe_refused_total 1.0");
-    assertThat(metrics.body().lines().filter(l -> l.startsWith("# TYPE")))
-        .doesNotHaveDuplicates();
+    assertThat(metrics.body().lines().filter(l -> l.startsWith("# TYPE"))).doesNotHaveDuplicates();
   }
 
   @Test
@@ -149,10 +147,8 @@ class MonitorPageTest {
 
   @Test
   void refusesForeignNamesSoThatNoOtherPageReadsThisOne() throws IOException {
-    assertThat(statusLine("GET /api/state HTTP/1.1\r\nHost: evil.example\r\n\r\n"))
-        .contains("403");
-    assertThat(statusLine("GET /api/state HTTP/1.1\r\nHost: localhost:1\r\n\r\n"))
-        .contains("200");
+    assertThat(statusLine("GET /api/state HTTP/1.1\r\nHost: evil.example\r\n\r\n")).contains("403");
+    assertThat(statusLine("GET /api/state HTTP/1.1\r\nHost: localhost:1\r\n\r\n")).contains("200");
   }
 
   @Test

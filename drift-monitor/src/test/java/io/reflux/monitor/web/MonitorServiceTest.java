@@ -1,0 +1,290 @@
+package io.reflux.monitor.web;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.reflux.devstack.DevStack;
+import io.reflux.model.LanguageModel;
+import io.reflux.model.checkpoint.DType;
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.ModelConfig.Architecture;
+import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.compress.Int8;
+import io.reflux.model.runtime.RuntimeOptions;
+import io.reflux.model.runtime.ScoreRequest;
+import io.reflux.model.runtime.Scorer;
+import io.reflux.model.runtime.Scores;
+import io.reflux.model.tokenizer.BpeTrainer;
+import io.reflux.model.tokenizer.BpeVocabulary;
+import io.reflux.monitor.view.LoopState;
+import io.reflux.schemas.avro.DeadLetter;
+import io.reflux.schemas.avro.Divergence;
+import io.reflux.schemas.avro.Origin;
+import io.reflux.schemas.avro.SoftLabels;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.kafka.Received;
+import io.reflux.schemas.kafka.Topic;
+import io.reflux.schemas.kafka.TopicReader;
+import io.reflux.schemas.kafka.TopicWriter;
+import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.labels.SoftLabelBlock;
+import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.snapshots.SnapshotInfo;
+import io.reflux.snapshots.SnapshotPublisher;
+import io.smallrye.config.SmallRyeConfigBuilder;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.function.BooleanSupplier;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.kafka.clients.producer.Producer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The whole monitor on a real broker, with tiny real models. */
+class MonitorServiceTest {
+  private static final int VOCABULARY = 280;
+  private static final int LABEL_IDS = 12;
+  private static final ModelConfig CONFIG =
+      new ModelConfig(
+          Architecture.LLAMA,
+          VOCABULARY,
+          32,
+          64,
+          2,
+          4,
+          2,
+          8,
+          64,
+          1e-5,
+          10_000,
+          null,
+          true,
+          false,
+          false,
+          OptionalInt.empty(),
+          OptionalInt.of(0),
+          List.of(1));
+
+  @TempDir Path dir;
+  private LanguageModel student;
+  private LanguageModel other;
+  private KafkaClients clients;
+
+  @Test
+  void measuresTheServedStudentOncePerRequestAlsoOverARestart() throws Exception {
+    makeModels();
+    try (DevStack stack = DevStack.start(dir.resolve("stack"))) {
+      clients = stack.clients();
+      clients.createTopics();
+      try (MonitorService monitor = monitor()) {
+        monitor.start();
+        publish(Map.of());
+        send(labels("same-1", "easy", student, Origin.TEACHER).build());
+        send(labels("same-2", "easy", student, Origin.REQUEST).build());
+        send(labels("other-1", "hard", other, Origin.TEACHER).build());
+        send(labels("rollout", "easy", student, Origin.ROLLOUT).build());
+        send(
+            labels("foreign", "easy", student, Origin.TEACHER)
+                .setTeacherFingerprint("someone else")
+                .build());
+        send(
+            labels("wordy", "easy", student, Origin.TEACHER)
+                .setTokenizerFingerprint("another")
+                .build());
+        send(labels("other-2", "hard", other, Origin.TEACHER).build());
+
+        await("three segments", () -> monitor.view().state().drift().size() == 3);
+        LoopState state = monitor.view().state();
+        assertThat(state.drift().keySet()).containsExactly("*", "easy", "hard");
+        assertThat(state.servedVersion()).hasValue(1);
+        assertThat(state.topic("soft-labels").orElseThrow().records()).isGreaterThanOrEqualTo(7);
+        assertThat(page(monitor, "health")).contains("up");
+        assertThat(page(monitor, "api/state")).contains("\"segment\":\"hard\"");
+        await("its own status", () -> !monitor.view().state().live("monitor").isEmpty());
+      }
+
+      Map<String, Divergence> found =
+          read(Topics.DIVERGENCES).stream()
+              .collect(Collectors.toMap(Divergence::getRequestId, Function.identity()));
+      assertThat(found).containsOnlyKeys("same-1", "same-2", "other-1", "other-2");
+      assertThat(found.get("same-1"))
+          .satisfies(
+              d -> {
+                assertThat(d.getPositions()).isEqualTo(8);
+                assertThat(d.getStudentVersion()).isEqualTo(1);
+                assertThat(d.getAgreements()).isEqualTo(8);
+                assertThat(d.getKlSum()).isEqualTo(0, within(1e-2));
+                assertThat(d.getAcceptanceSum()).isEqualTo(8, within(1e-1));
+                assertThat(d.getEntropySum()).isPositive();
+              });
+      assertThat(found.get("other-1").getKlSum()).isGreaterThan(0.5);
+      assertThat(read(Topics.DEAD_LETTERS))
+          .extracting(DeadLetter::getReason)
+          .containsExactlyInAnyOrder("teacher_mismatch", "tokenizer_mismatch");
+
+      try (MonitorService again = monitor()) {
+        again.start();
+        send(labels("late-1", "hard", other, Origin.TEACHER).build());
+        await("the label after the restart", () -> read(Topics.DIVERGENCES).size() == 5);
+        // The next student has seen everything there is: nothing of it is held against it.
+        publish(seen());
+        await("version 2", () -> again.view().state().servedVersion().orElse(0) == 2);
+      }
+      assertThat(read(Topics.DIVERGENCES)).extracting(Divergence::getRequestId).hasSize(5);
+    }
+  }
+
+  private void makeModels() {
+    BpeVocabulary vocabulary =
+        BpeTrainer.train(
+            List.of("where is my parcel", "my invoice is wrong").iterator(),
+            VOCABULARY - 4,
+            List.of("<s>", "</s>"));
+    vocabulary.write(dir.resolve("tokenizer"), BpeVocabulary.Roles.endingWith("</s>"));
+    student = save("student", 1);
+    other = save("other", 2);
+  }
+
+  private LanguageModel save(String name, long seed) {
+    LanguageModel.save(
+        dir.resolve(name),
+        CONFIG,
+        Int8.quantise(CONFIG, RandomModel.variedWeights(CONFIG, seed)),
+        DType.I8,
+        dir.resolve("tokenizer"));
+    return LanguageModel.load(dir.resolve(name));
+  }
+
+  private MonitorService monitor() {
+    Map<String, String> values = new HashMap<>();
+    values.put("reflux.monitor.port", "0");
+    values.put("reflux.monitor.data-dir", dir.resolve("monitor").toString());
+    values.put("reflux.monitor.window.size", "1s");
+    values.put("reflux.monitor.window.grace", "500ms");
+    MonitorConfig config =
+        new SmallRyeConfigBuilder()
+            .withMapping(MonitorConfig.class)
+            .withDefaultValues(values)
+            .build()
+            .getConfigMapping(MonitorConfig.class);
+    return new MonitorService(config, clients, new SimpleMeterRegistry());
+  }
+
+  private void publish(Map<String, Long> inputOffsets) {
+    try (SnapshotPublisher publisher = new SnapshotPublisher(clients)) {
+      publisher.publish(
+          student.directory(),
+          new SnapshotInfo(
+              "student",
+              "int8",
+              student.fingerprint(),
+              "teacher",
+              student.tokenizerFingerprint(),
+              "",
+              1,
+              1,
+              1,
+              inputOffsets,
+              Map.of("agreement", 0.5),
+              1,
+              "test"),
+          "stable");
+    }
+  }
+
+  private Map<String, Long> seen() {
+    Map<String, Long> offsets = new HashMap<>();
+    for (int i = 0; i < Topics.SOFT_LABELS.partitions(); i++) {
+      offsets.put(Topics.SOFT_LABELS.fullName(clients.kafka()) + "-" + i, 1_000L);
+    }
+    return offsets;
+  }
+
+  /** Labels of a made-up sequence by the given model, as the teacher's. */
+  private SoftLabels.Builder labels(
+      String id, String segment, LanguageModel labeller, Origin origin) {
+    int[] tokens = IntStream.range(0, 13).map(i -> 2 + (id.hashCode() & 31) + 7 * i).toArray();
+    try (Scorer scorer =
+        new Scorer(CONFIG, labeller.weights(), LABEL_IDS, RuntimeOptions.DEFAULT)) {
+      Scores scores = scorer.score(List.of(ScoreRequest.of(tokens, 5))).get(0);
+      SoftLabelBlock block =
+          new SoftLabelBlock(
+              scores.rows(),
+              scores.k(),
+              scores.topIds(),
+              scores.topLogprobs(),
+              scores.tailLogMass(),
+              scores.tokenLogprobs(),
+              scores.entropy());
+      return SoftLabels.newBuilder()
+          .setRequestId(id)
+          .setOrigin(origin)
+          .setSegment(segment)
+          .setRequestedAt(Instant.now())
+          .setScoredAt(Instant.now())
+          .setTeacherFingerprint("teacher")
+          .setTokenizerFingerprint(student.tokenizerFingerprint())
+          .setChatTemplateFingerprint("")
+          .setVocabularySize(VOCABULARY)
+          .setTokenIds(IntStream.of(tokens).boxed().toList())
+          .setPromptLength(5)
+          .setLabels(ByteBuffer.wrap(SoftLabelCodec.encode(block, VOCABULARY)));
+    }
+  }
+
+  private void send(SoftLabels labels) {
+    try (Producer<String, byte[]> producer = clients.producer("test")) {
+      TopicWriter<SoftLabels> writer = clients.writer(Topics.SOFT_LABELS, producer);
+      writer.send(labels.getRequestId(), labels).join();
+    }
+  }
+
+  private <T extends SpecificRecord> List<T> read(Topic<T> topic) {
+    List<T> values = new ArrayList<>();
+    try (TopicReader<T> reader =
+        clients.reader(topic, clients.consumer("test", null, Map.of())).assignAll()) {
+      var ends = reader.consumer().endOffsets(reader.consumer().assignment());
+      while (ends.entrySet().stream()
+          .anyMatch(end -> reader.consumer().position(end.getKey()) < end.getValue())) {
+        reader.poll(Duration.ofMillis(200), bad -> {}).stream()
+            .map(Received::value)
+            .forEach(values::add);
+      }
+    }
+    return values;
+  }
+
+  private static String page(MonitorService monitor, String path) throws Exception {
+    return HttpClient.newHttpClient()
+        .send(
+            HttpRequest.newBuilder(URI.create(monitor.url() + path)).build(),
+            BodyHandlers.ofString())
+        .body();
+  }
+
+  private static void await(String what, BooleanSupplier condition) throws InterruptedException {
+    long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    Object never = new Object();
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime()).as(what).isLessThan(deadline);
+      synchronized (never) {
+        never.wait(50);
+      }
+    }
+  }
+}
