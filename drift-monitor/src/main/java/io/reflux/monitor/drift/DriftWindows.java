@@ -28,8 +28,8 @@ import org.apache.kafka.streams.state.KeyValueStore;
  * carries the clock on, so that the last windows before a pause are reported as well.
  *
  * <p>The clock that closes windows stands at least {@value #TICK_MILLIS} ms of processing time
- * behind: when a backlog is worked off, partitions take turns, and one that runs ahead in event time
- * must not close the windows of the others.
+ * behind: when a backlog is worked off, partitions take turns, and one that runs ahead in event
+ * time must not close the windows of the others.
  *
  * <p>A window is reported once. A request that comes after its window closed is counted and left
  * out.

@@ -7,6 +7,7 @@ import com.linecorp.armeria.common.HttpResponse;
 import com.linecorp.armeria.common.HttpStatus;
 import com.linecorp.armeria.common.MediaType;
 import com.linecorp.armeria.common.ResponseHeaders;
+import com.linecorp.armeria.common.metric.NoopMeterRegistry;
 import com.linecorp.armeria.common.sse.ServerSentEvent;
 import com.linecorp.armeria.common.stream.StreamMessage;
 import com.linecorp.armeria.common.stream.StreamWriter;
@@ -120,6 +121,7 @@ public final class MonitorPage implements AutoCloseable {
         .service("/health", get(ctx -> health()))
         .decorator(this::guard)
         .disableServerHeader()
+        .meterRegistry(NoopMeterRegistry.get())
         .gracefulShutdownTimeoutMillis(0, 2000);
     this.server = builder.build();
   }

@@ -111,7 +111,8 @@ class DriftTopologyTest {
 
   /** Lets the clock that closes windows come up to event time. */
   private void settle() {
-    driver.advanceWallClockTime(Duration.ofSeconds(1));
+    driver.advanceWallClockTime(Duration.ofMillis(500));
+    driver.advanceWallClockTime(Duration.ofMillis(500));
     wallSeconds++;
   }
 

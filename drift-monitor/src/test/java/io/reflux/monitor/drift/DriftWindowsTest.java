@@ -124,11 +124,10 @@ class DriftWindowsTest {
             .filter(DriftReport.class::isInstance)
             .map(DriftReport.class::cast)
             .toList();
-    assertThat(reports).extracting(DriftReport::getRequests).containsExactly(2L, 2L);
+    assertThat(reports).extracting(DriftReport::getRequests).containsExactly(2L, 2L, 2L, 2L);
     assertThat(forwarded(DriftAlert.class))
         .extracting(DriftAlert::getSegment, DriftAlert::getState)
-        .containsExactly(
-            tuple("a", AlertState.RAISED), tuple("*", AlertState.RAISED));
+        .containsExactly(tuple("a", AlertState.RAISED), tuple("*", AlertState.RAISED));
   }
 
   @Test

@@ -21,28 +21,31 @@ import io.reflux.monitor.view.LoopState;
 import io.reflux.schemas.avro.DeadLetter;
 import io.reflux.schemas.avro.Divergence;
 import io.reflux.schemas.avro.Origin;
+import io.reflux.schemas.avro.SnapshotManifest;
+import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.Topic;
 import io.reflux.schemas.kafka.TopicReader;
-import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotPublisher;
-import io.smallrye.config.SmallRyeConfigBuilder;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -176,35 +179,44 @@ class MonitorServiceTest {
     values.put("reflux.monitor.data-dir", dir.resolve("monitor").toString());
     values.put("reflux.monitor.window.size", "1s");
     values.put("reflux.monitor.window.grace", "500ms");
-    MonitorConfig config =
-        new SmallRyeConfigBuilder()
-            .withMapping(MonitorConfig.class)
-            .withDefaultValues(values)
-            .build()
-            .getConfigMapping(MonitorConfig.class);
+    MonitorConfig config = Configs.of(values);
     return new MonitorService(config, clients, new SimpleMeterRegistry());
   }
 
-  private void publish(Map<String, Long> inputOffsets) {
+  private void publish(Map<String, Long> inputOffsets) throws NoSuchAlgorithmException {
+    SnapshotManifest manifest;
     try (SnapshotPublisher publisher = new SnapshotPublisher(clients)) {
-      publisher.publish(
-          student.directory(),
-          new SnapshotInfo(
-              "student",
-              "int8",
-              student.fingerprint(),
-              "teacher",
-              student.tokenizerFingerprint(),
-              "",
-              1,
-              1,
-              1,
-              inputOffsets,
-              Map.of("agreement", 0.5),
-              1,
-              "test"),
-          "stable");
+      manifest =
+          publisher.publish(
+              student.directory(),
+              new SnapshotInfo(
+                  "student",
+                  "int8",
+                  student.fingerprint(),
+                  "teacher",
+                  student.tokenizerFingerprint(),
+                  "",
+                  1,
+                  1,
+                  1,
+                  inputOffsets,
+                  Map.of("agreement", 0.5),
+                  1,
+                  "test"));
     }
+    byte[] wire = clients.codec().encode(Topics.SNAPSHOTS.fullName(clients.kafka()), manifest);
+    MessageDigest digest = MessageDigest.getInstance("SHA-256");
+    digest.update(wire, 5, wire.length - 5);
+    send(
+        Topics.SNAPSHOT_POINTERS,
+        "stable",
+        new SnapshotPointer(
+            "stable",
+            manifest.getVersion(),
+            HexFormat.of().formatHex(digest.digest()),
+            Instant.now(),
+            false,
+            "test"));
   }
 
   private Map<String, Long> seen() {
@@ -248,9 +260,12 @@ class MonitorServiceTest {
   }
 
   private void send(SoftLabels labels) {
+    send(Topics.SOFT_LABELS, labels.getRequestId(), labels);
+  }
+
+  private <T extends SpecificRecord> void send(Topic<T> topic, String key, T value) {
     try (Producer<String, byte[]> producer = clients.producer("test")) {
-      TopicWriter<SoftLabels> writer = clients.writer(Topics.SOFT_LABELS, producer);
-      writer.send(labels.getRequestId(), labels).join();
+      clients.writer(topic, producer).send(key, value).join();
     }
   }
 
