@@ -196,10 +196,17 @@ public final class DriftProbe implements AutoCloseable {
           continue;
         }
         producer.beginTransaction();
-        undecodable.forEach(record -> dead.send(record, 1));
+        // What fails to be sent fails the commit.
+        undecodable.forEach(
+            record -> {
+              var unused = dead.send(record, 1);
+            });
         count("undecodable", undecodable.size());
         List<Divergence> divergences = compareAll(received, dead);
-        divergences.forEach(divergence -> writer.send(divergence.getSegment(), divergence));
+        divergences.forEach(
+            divergence -> {
+              var unused = writer.send(divergence.getSegment(), divergence);
+            });
         producer.sendOffsetsToTransaction(reader.positions(), reader.consumer().groupMetadata());
         producer.commitTransaction();
         compared.increment(divergences.size());
@@ -282,7 +289,7 @@ public final class DriftProbe implements AutoCloseable {
   private void refuse(Received<SoftLabels> record, Refusal refusal, DeadLetters dead) {
     count(refusal.reason(), 1);
     log.warn("drift probe: {}: {}", record.coordinates(), refusal.message());
-    dead.send(record, refusal.reason(), refusal.message(), 1);
+    var unused = dead.send(record, refusal.reason(), refusal.message(), 1);
   }
 
   private void count(String reason, int times) {

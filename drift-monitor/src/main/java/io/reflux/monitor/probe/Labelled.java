@@ -16,6 +16,7 @@ import java.nio.ByteBuffer;
  * @param block row i is of {@code tokenIds[promptLength + i]}
  * @param counted which rows count, or null when all do
  */
+@SuppressWarnings("ArrayRecordComponent") // never compared, and handed to the scorer as it is
 record Labelled(
     Received<SoftLabels> received, int[] tokenIds, SoftLabelBlock block, boolean[] counted) {
 

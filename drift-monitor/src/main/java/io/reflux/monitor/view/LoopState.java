@@ -168,7 +168,7 @@ public record LoopState(
   /**
    * How training goes.
    *
-   * @param latest values by name are in {@code metrics} of the record that it came from
+   * @param metrics further figures by name, as the trainer reported them last
    * @param points oldest first, thinned so that a long run keeps its whole curve
    */
   public record TrainingState(

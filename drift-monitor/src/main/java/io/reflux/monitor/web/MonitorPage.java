@@ -55,7 +55,6 @@ public final class MonitorPage implements AutoCloseable {
   private static final int MOST_LISTENERS = 100;
 
   private final Supplier<LoopState> states;
-  private final MeterRegistry meters;
   private final BooleanSupplier healthy;
   private final StateJson json;
   private final String host;
@@ -97,7 +96,6 @@ public final class MonitorPage implements AutoCloseable {
       MeterRegistry meters,
       BooleanSupplier healthy) {
     this.states = states;
-    this.meters = meters;
     this.healthy = healthy;
     this.json = new StateJson(alertOptions);
     this.host = host;
@@ -138,7 +136,7 @@ public final class MonitorPage implements AutoCloseable {
       throw new RefluxException(
           "reflux.monitor.port: cannot listen on " + host + ": " + e.getCause().getMessage(), e);
     }
-    ticker.scheduleAtFixedRate(this::broadcast, 1, 1, TimeUnit.SECONDS);
+    var unused = ticker.scheduleAtFixedRate(this::broadcast, 1, 1, TimeUnit.SECONDS);
   }
 
   /** The port that it listens on. */
@@ -217,7 +215,7 @@ public final class MonitorPage implements AutoCloseable {
     ctx.clearRequestTimeout();
     Listener listener = new Listener();
     listeners.add(listener);
-    listener.writer.whenComplete().handle((ok, failure) -> listeners.remove(listener));
+    var unused = listener.writer.whenComplete().handle((ok, failure) -> listeners.remove(listener));
     listener.send(states.get());
     return ServerSentEvents.fromPublisher(
         ResponseHeaders.builder(HttpStatus.OK)

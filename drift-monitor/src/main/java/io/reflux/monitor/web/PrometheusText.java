@@ -97,7 +97,7 @@ final class PrometheusText {
             return;
           }
           List<String> all = new ArrayList<>(List.of(labels));
-          for (String tag : name.substring(brace + 1, name.length() - 1).split(",")) {
+          for (String tag : name.substring(brace + 1, name.length() - 1).split(",", -1)) {
             int equals = tag.indexOf('=');
             all.add(equals < 0 ? "tag" : tag.substring(0, equals));
             all.add(tag.substring(equals + 1));
@@ -112,12 +112,16 @@ final class PrometheusText {
     return name.endsWith("_total") ? "counter" : "untyped";
   }
 
+  private void gauge(String name, long value, String... labels) {
+    gauge(name, (double) value, labels);
+  }
+
   private void gauge(String name, double value, String... labels) {
     sample(name, "gauge", value, labels);
   }
 
-  private void counter(String name, double value, String... labels) {
-    sample(name, "counter", value, labels);
+  private void counter(String name, long value, String... labels) {
+    sample(name, "counter", (double) value, labels);
   }
 
   /**

@@ -121,7 +121,7 @@ final class StateJson {
       out.writeStringField("name", topic.name());
       number(out, "records_per_second", topic.recordsPerSecond());
       out.writeNumberField("records", topic.records());
-      number(out, "bytes", topic.bytes() < 0 ? Double.NaN : topic.bytes());
+      number(out, "bytes", topic.bytes() < 0 ? Double.NaN : (double) topic.bytes());
       number(out, "bytes_per_second", topic.bytesPerSecond());
       out.writeEndObject();
     }
@@ -162,8 +162,8 @@ final class StateJson {
       if (at > cursor.training) {
         row(
             out,
-            at,
-            point.step(),
+            (double) at,
+            (double) point.step(),
             point.loss(),
             point.learningRate(),
             point.tokensPerSecond(),
@@ -181,7 +181,10 @@ final class StateJson {
     for (SnapshotManifest manifest : state.snapshots()) {
       out.writeStartObject();
       out.writeNumberField("version", manifest.getVersion());
-      number(out, "parent", manifest.getParent() == null ? Double.NaN : manifest.getParent());
+      number(
+          out,
+          "parent",
+          manifest.getParent() == null ? Double.NaN : manifest.getParent().doubleValue());
       out.writeNumberField("created_at", manifest.getCreatedAt().toEpochMilli());
       out.writeNumberField(
           "bytes", manifest.getFiles().stream().mapToLong(SnapshotFile::getSizeBytes).sum());
@@ -222,10 +225,10 @@ final class StateJson {
         if (at > seen) {
           row(
               out,
-              at,
-              report.getStudentVersion(),
-              report.getRequests(),
-              report.getPositions(),
+              (double) at,
+              (double) report.getStudentVersion(),
+              (double) report.getRequests(),
+              (double) report.getPositions(),
               report.getKlMean(),
               report.getKlStandardError(),
               report.getKlMax(),

@@ -3,6 +3,7 @@ import { append, charts, clock } from './charts.js';
 const TRAINING = { at: 0, step: 1, loss: 2, rate: 3, tokens: 4, lambda: 5, agreement: 6 };
 const DRIFT = { at: 0, version: 1, requests: 2, positions: 3, kl: 4, error: 5, max: 6, agreement: 7, acceptance: 8, entropy: 9 };
 const RETRY_MILLIS = 3000;
+const BANNERS = 3;
 
 const byId = (id) => document.getElementById(id);
 const curves = { student: '', training: [], drift: new Map() };
@@ -200,14 +201,15 @@ function summary(state) {
 
 function banners(state) {
   const box = byId('active-alerts');
-  const wanted = new Map(state.alerts.active.map((a) => [a.id, a]));
+  const active = state.alerts.active;
+  const wanted = new Map(active.slice(0, BANNERS).map((a) => [a.id, [`${a.message}, since `, clock(a.at)]]));
+  if (active.length > BANNERS) wanted.set('more', [`in ${plural(active.length - BANNERS, 'further segment')}, see `, 'Alerts']);
   for (const old of [...box.children]) if (!wanted.has(old.dataset.id)) old.remove();
-  const shown = new Set([...box.children].map((c) => c.dataset.id));
-  for (const [id, alert] of wanted) {
-    if (!shown.has(id)) {
-      box.append(make('p', { className: 'banner bad', 'data-id': id },
-        make('strong', { textContent: 'Drift ' }), `${alert.message}, since ${clock(alert.at)}`));
-    }
+  for (const [id, parts] of wanted) {
+    const fresh = make('p', { className: 'banner bad', 'data-id': id }, make('strong', { textContent: 'Drift ' }), parts.join(''));
+    const old = [...box.children].find((c) => c.dataset.id === id);
+    if (!old) box.append(fresh);
+    else if (!old.isEqualNode(fresh)) old.replaceWith(fresh);
   }
 }
 
