@@ -213,13 +213,14 @@ final class RolloutWriter implements AutoCloseable {
       }
       SamplingOptions sampling =
           new SamplingOptions(config.rolloutTemperature(), 1, 0, random.nextLong());
-      engine
-          .submit(
-              new GenerationRequest(
-                  prompt.tokenIds(), config.rolloutMaxTokens(), sampling, stopIds, 0),
-              null)
-          .result()
-          .whenComplete((generation, error) -> finished(prompt, step, generation, error));
+      var unused =
+          engine
+              .submit(
+                  new GenerationRequest(
+                      prompt.tokenIds(), config.rolloutMaxTokens(), sampling, stopIds, 0),
+                  null)
+              .result()
+              .whenComplete((generation, error) -> finished(prompt, step, generation, error));
     }
   }
 

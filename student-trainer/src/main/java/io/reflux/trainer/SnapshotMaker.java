@@ -15,19 +15,16 @@ import io.reflux.snapshots.SnapshotCatalog;
 import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotFetcher;
 import io.reflux.snapshots.SnapshotInfo;
-import io.reflux.snapshots.SnapshotPointers;
 import io.reflux.snapshots.SnapshotPublisher;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -43,14 +40,10 @@ final class SnapshotMaker implements AutoCloseable {
   /** The student's own likeliest ids that tail masses are computed from. */
   private static final int OWN_IDS = 16;
 
-  private static final Duration WAIT_FOR_COMMIT = Duration.ofSeconds(30);
-  private static final Duration ASK_AGAIN = Duration.ofMillis(100);
-
   private final TrainerConfig config;
   private final LanguageModel teacher;
   private final KafkaClients clients;
   private final SnapshotPublisher publisher;
-  private final SnapshotPointers pointers;
   private final Path directory;
   private Optional<Published> published = Optional.empty();
 
@@ -89,7 +82,6 @@ final class SnapshotMaker implements AutoCloseable {
     this.teacher = teacher;
     this.clients = clients;
     this.publisher = new SnapshotPublisher(clients);
-    this.pointers = new SnapshotPointers(clients);
     this.directory = config.dataDir().resolve("snapshots");
   }
 
@@ -143,11 +135,11 @@ final class SnapshotMaker implements AutoCloseable {
       if (!passes(quality, before)) {
         return new Outcome(Optional.empty(), candidate.step(), quality, before);
       }
-      SnapshotManifest manifest = publisher.publish(draft, info(candidate, artefact, quality));
+      SnapshotManifest manifest =
+          publisher.publish(draft, info(candidate, artefact, quality), config.channel());
       kept = true;
       published.ifPresent(old -> old.scorer().close());
       published = Optional.of(new Published(manifest.getVersion(), candidate.step(), scorer));
-      promote(manifest.getVersion(), candidate.step());
       return new Outcome(Optional.of(manifest.getVersion()), candidate.step(), quality, before);
     } finally {
       if (!kept) {
@@ -161,25 +153,6 @@ final class SnapshotMaker implements AutoCloseable {
   public void close() {
     published.ifPresent(served -> served.scorer().close());
     publisher.close();
-  }
-
-  /**
-   * Kafka answers a commit before readers see what was committed, the more so while its own topics
-   * are new: until then the version is not there to point to.
-   */
-  private void promote(long version, long step) {
-    long end = System.nanoTime() + WAIT_FOR_COMMIT.toNanos();
-    while (true) {
-      try {
-        pointers.promote(config.channel(), version, "published at step " + step);
-        return;
-      } catch (SnapshotException e) {
-        if (e.kind() != SnapshotException.Kind.NOT_FOUND || System.nanoTime() > end) {
-          throw e;
-        }
-        LockSupport.parkNanos(ASK_AGAIN.toNanos());
-      }
-    }
   }
 
   private boolean passes(SnapshotQuality quality, SnapshotQuality before) {

@@ -69,7 +69,7 @@ final class TrainerMeters {
 
   void stepped(long rows, boolean skipped) {
     steps.increment();
-    tokens.increment(rows);
+    tokens.increment((double) rows);
     if (skipped) {
       skippedSteps.increment();
     }
@@ -83,15 +83,15 @@ final class TrainerMeters {
     set(loss, meanLoss);
     set(agreement, training.agreement());
     set(kl, training.kl());
-    set(lag, labelsLag);
+    set(lag, (double) labelsLag);
     set(replaySize, training.replaySize());
     set(heldOutSize, training.heldOutSize());
-    set(step, training.stepsDone());
+    set(step, (double) training.stepsDone());
   }
 
   void published(long snapshotVersion) {
     snapshotsPublished.increment();
-    set(version, snapshotVersion);
+    set(version, (double) snapshotVersion);
   }
 
   Counter softLabels() {

@@ -14,10 +14,8 @@ import io.reflux.schemas.kafka.Undecodable;
 import io.reflux.schemas.labels.HeldOut;
 import io.reflux.schemas.registry.RegistryException;
 import io.reflux.schemas.service.RefluxException;
-import io.reflux.snapshots.SnapshotException;
 import io.reflux.trainer.RolloutWriter.Prompt;
 import io.reflux.trainer.SnapshotMaker.Candidate;
-import io.reflux.trainer.SnapshotMaker.Outcome;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -28,10 +26,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
@@ -49,7 +43,6 @@ final class TrainingLoop implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(TrainingLoop.class);
   private static final Duration WAIT_FOR_LABELS = Duration.ofMillis(200);
   private static final Duration WAIT_FOR_KAFKA = Duration.ofSeconds(1);
-  private static final int FIRST_SNAPSHOT_ATTEMPTS = 5;
   private static final Duration REPORT_EVERY = Duration.ofSeconds(1);
 
   private final TrainerConfig config;
@@ -62,9 +55,8 @@ final class TrainingLoop implements AutoCloseable {
   private final Producer<String, byte[]> producer;
   private final DeadLetters deadLetters;
   private final TopicWriter<TrainingProgress> progress;
-  private final SnapshotMaker snapshots;
+  private final SnapshotQueue snapshots;
   private final RolloutWriter rollouts;
-  private final ExecutorService snapshotThread;
   private final Deque<Runnable> opened;
   private final AtomicInteger lettersUnderWay = new AtomicInteger();
   private final CountDownLatch stopping = new CountDownLatch(1);
@@ -72,7 +64,6 @@ final class TrainingLoop implements AutoCloseable {
   private final String tokenizerFingerprint;
   private final ProgressMeter meter;
 
-  private Optional<Future<Outcome>> snapshot = Optional.empty();
   private long lastSnapshotNanos;
   private long lastSnapshotStep;
   private long lastCheckpointNanos;
@@ -118,7 +109,10 @@ final class TrainingLoop implements AutoCloseable {
     this.producer = opened(clients.producer("trainer"), Producer::close);
     this.deadLetters = new DeadLetters("trainer", clients, producer);
     this.progress = clients.writer(Topics.TRAINING_PROGRESS, producer);
-    this.snapshots = opened(new SnapshotMaker(config, teacher, clients), SnapshotMaker::close);
+    this.snapshots =
+        opened(
+            new SnapshotQueue(new SnapshotMaker(config, teacher, clients), meters),
+            SnapshotQueue::close);
     this.rollouts =
         opened(
             new RolloutWriter(
@@ -128,8 +122,6 @@ final class TrainingLoop implements AutoCloseable {
                 clients.writer(Topics.ROLLOUTS, producer),
                 meters),
             RolloutWriter::close);
-    this.snapshotThread =
-        Executors.newSingleThreadExecutor(task -> new Thread(task, "reflux-snapshots"));
     long now = System.nanoTime();
     this.meter = new ProgressMeter(config.studentName(), now);
     lastSnapshotNanos = now;
@@ -149,7 +141,7 @@ final class TrainingLoop implements AutoCloseable {
     boolean complete = false;
     try {
       TrainingLoop loop = new TrainingLoop(config, clients, teacher, meters, opened);
-      loop.publishFirst();
+      loop.snapshots.publishFirst(loop.candidate());
       complete = true;
       return loop;
     } finally {
@@ -176,7 +168,7 @@ final class TrainingLoop implements AutoCloseable {
       }
       tick();
     }
-    waitForSnapshot();
+    snapshots.finish();
     producer.flush();
     checkpoint();
   }
@@ -184,8 +176,6 @@ final class TrainingLoop implements AutoCloseable {
   /** Lets go of everything; the last checkpoint is {@link #run}'s. */
   @Override
   public void close() {
-    snapshotThread.shutdown();
-    waitForSnapshot();
     closeAll(opened);
   }
 
@@ -230,7 +220,9 @@ final class TrainingLoop implements AutoCloseable {
       return;
     }
     if (sequence.isRollout()) {
-      if (training.stepsDone() - sequence.studentStep() > config.maxStaleness()) {
+      long age = training.stepsDone() - sequence.studentStep();
+      // One from the future was written by a student that a lost data directory took along.
+      if (age > config.maxStaleness() || age < 0) {
         meters.staleRollouts().increment();
         return;
       }
@@ -291,12 +283,12 @@ final class TrainingLoop implements AutoCloseable {
 
   private void tick() {
     long now = System.nanoTime();
-    settleSnapshot();
-    if (snapshot.isEmpty() && isSnapshotDue(now)) {
+    snapshots.settle();
+    if (!snapshots.isBusy() && isSnapshotDue(now)) {
       training.validate();
       // What is published must never be ahead of what a restart resumes from.
       if (checkpoint()) {
-        snapshot = Optional.of(submitSnapshot());
+        snapshots.make(candidate());
       }
       lastSnapshotNanos = now;
       lastSnapshotStep = training.stepsDone();
@@ -318,11 +310,6 @@ final class TrainingLoop implements AutoCloseable {
         : steps > 0 && now - lastSnapshotNanos >= config.snapshotInterval().toNanos();
   }
 
-  private Future<Outcome> submitSnapshot() {
-    Candidate candidate = candidate();
-    return snapshotThread.submit(() -> snapshots.make(candidate));
-  }
-
   private Candidate candidate() {
     return new Candidate(
         training.student(),
@@ -332,86 +319,6 @@ final class TrainingLoop implements AutoCloseable {
         training.parameterCount(),
         offsets(),
         training.heldOut());
-  }
-
-  private void publishFirst() {
-    SnapshotException last = null;
-    for (int attempt = 0; attempt < FIRST_SNAPSHOT_ATTEMPTS; attempt++) {
-      try {
-        if (!snapshots.takeUpPublished()) {
-          tell(snapshots.make(candidate()));
-        }
-        return;
-      } catch (SnapshotException e) {
-        // Topics that were made a moment ago may still be on their way to the brokers.
-        last = e;
-        pause();
-      }
-    }
-    throw new RefluxException("First snapshot: " + last.getMessage(), last);
-  }
-
-  private void settleSnapshot() {
-    if (snapshot.isEmpty() || !snapshot.get().isDone()) {
-      return;
-    }
-    Future<Outcome> done = snapshot.get();
-    snapshot = Optional.empty();
-    try {
-      tell(done.get());
-    } catch (InterruptedException e) {
-      throw new AssertionError("a done future does not wait", e);
-    } catch (ExecutionException e) {
-      snapshotFailed(e.getCause());
-    }
-  }
-
-  private void snapshotFailed(Throwable cause) {
-    meters.snapshotFailures().increment();
-    if (cause instanceof SnapshotException failure
-        && failure.kind() == SnapshotException.Kind.FENCED) {
-      throw failure;
-    }
-    log.error("Snapshot not published, trying again with the next: {}", cause.getMessage(), cause);
-  }
-
-  private void tell(Outcome outcome) {
-    if (outcome.version().isPresent()) {
-      meters.published(outcome.version().get());
-      log.info(
-          "Snapshot {} published at step {}: held-out agreement {}, KL {}",
-          outcome.version().get(),
-          outcome.step(),
-          outcome.quality().agreement(),
-          outcome.quality().kl());
-    } else {
-      meters.snapshotsHeldBack().increment();
-      log.info(
-          "Snapshot of step {} held back: agreement {} and KL {} against {} and {}",
-          outcome.step(),
-          outcome.quality().agreement(),
-          outcome.quality().kl(),
-          outcome.publishedQuality().agreement(),
-          outcome.publishedQuality().kl());
-    }
-  }
-
-  private void waitForSnapshot() {
-    boolean interrupted = false;
-    while (snapshot.isPresent()) {
-      try {
-        snapshot.get().get();
-      } catch (InterruptedException e) {
-        interrupted = true;
-        continue;
-      } catch (ExecutionException e) {
-        log.debug("settled below", e);
-      }
-      settleSnapshot();
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
   }
 
   /** Whether it is safely on disk. A failure leaves those before, and is told. */

@@ -136,7 +136,7 @@ class TrainerServiceTest {
             .hasSize(rollout.getTokenIds().size() - rollout.getPromptLength());
         assertThat(rollout.getStudentVersion()).isPositive();
         TopicWriter<SoftLabels> scored = clients.writer(Topics.ROLLOUT_LABELS, producer);
-        scored.send(rollout.getRolloutId(), score(rollout));
+        var unused = scored.send(rollout.getRolloutId(), score(rollout));
         producer.flush();
         await(progress, record -> record.getMetrics().get("rollouts_held") >= 1);
 
@@ -207,7 +207,7 @@ class TrainerServiceTest {
         Random random = new Random(1);
         SoftLabels foreign = label("q", random);
         foreign.setTokenizerFingerprint("0123");
-        labels.send("q", foreign);
+        var unused = labels.send("q", foreign);
         producer.flush();
         DeadLetter letter = await(letters, record -> true);
         assertThat(letter.getService()).isEqualTo("trainer");
@@ -265,7 +265,7 @@ class TrainerServiceTest {
     Random random = new Random(seed);
     for (int i = 0; i < count; i++) {
       String id = seed + "-" + i;
-      labels.send(id, label(id, random));
+      var unused = labels.send(id, label(id, random));
     }
   }
 

@@ -19,6 +19,12 @@ final class KernelSource {
         training : bool
       """;
 
+  private static final String LEAVES =
+      """
+        def leaves(self: __torch__.Kernels, flat: Tensor) -> List[Tensor]:
+          p = annotate(List[Tensor], [])
+      """;
+
   /** Rotary embedding in Hugging Face's layout: the pairs are (i, i + headSize/2). */
   private static final String ROTATE =
       """
@@ -251,9 +257,7 @@ final class KernelSource {
   /** Views of every tensor, in the order of the layout's list. */
   private static String leaves(ParameterLayout layout) {
     StringBuilder source = new StringBuilder();
-    source.append(
-        "  def leaves(self: __torch__.Kernels, flat: Tensor) -> List[Tensor]:\n"
-            + "    p = annotate(List[Tensor], [])\n");
+    source.append(LEAVES);
     for (TensorInfo tensor : layout.tensors()) {
       source.append(
           "    _0 = torch.append(p, torch.view(torch.narrow(flat, 0, %d, %d), %s))\n"
