@@ -1,0 +1,13 @@
+package io.reflux.bench;
+
+import java.util.List;
+
+/** Every benchmark of this build. */
+public final class Benchmarks {
+  private Benchmarks() {}
+
+  /** In the order that {@code reflux bench --list} shows. */
+  public static List<Benchmark> all() {
+    return List.of(new ModelBenchmark(), new LabelsBenchmark());
+  }
+}

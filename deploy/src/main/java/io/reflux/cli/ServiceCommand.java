@@ -1,0 +1,269 @@
+package io.reflux.cli;
+
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.reflux.config.Settings;
+import io.reflux.monitor.web.MonitorConfig;
+import io.reflux.monitor.web.MonitorService;
+import io.reflux.producers.MirrorConfig;
+import io.reflux.producers.MirrorService;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.service.RefluxException;
+import io.reflux.schemas.service.Service;
+import io.reflux.scorer.ScorerConfig;
+import io.reflux.scorer.ScorerService;
+import io.reflux.serving.ServerConfig;
+import io.reflux.serving.ServerService;
+import io.reflux.trainer.TrainerConfig;
+import io.reflux.trainer.TrainerService;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** One service in this process, until Ctrl-C. */
+abstract class ServiceCommand implements Callable<Integer> {
+  private static final Duration REACHABLE = Duration.ofSeconds(15);
+
+  @Mixin private ConfigOptions config;
+  @Spec private CommandSpec spec;
+
+  /** The command's own flags by key; null values are ignored. */
+  abstract Map<String, Object> flags();
+
+  abstract Service open(Settings settings, KafkaClients clients);
+
+  /** What to print once the service works: where it listens, or what it does. */
+  abstract String ready(Settings settings);
+
+  @Override
+  public Integer call() throws InterruptedException {
+    Settings settings = config.load(Map.of(), flags());
+    Logging.service();
+    KafkaClients clients = settings.clients();
+    clients.requireReachable(REACHABLE);
+    clients.createTopics();
+    Service service = open(settings, clients);
+    Thread main = Thread.currentThread();
+    Thread drain =
+        new Thread(
+            () -> {
+              service.close();
+              main.interrupt();
+            },
+            "drain");
+    Runtime.getRuntime().addShutdownHook(drain);
+    service.start();
+    spec.commandLine().getOut().println(ready(settings));
+    spec.commandLine().getOut().flush();
+    try {
+      service.termination().toCompletableFuture().get();
+      return 0;
+    } catch (ExecutionException | CompletionException e) {
+      throw new RefluxException(service.name() + ": " + rootMessage(e), e);
+    }
+  }
+
+  private static String rootMessage(Throwable e) {
+    Throwable root = e;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    return root.getMessage() == null ? root.toString() : root.getMessage();
+  }
+
+  @Command(
+      name = "mirror",
+      description = "Takes requests over HTTP and puts them on Kafka, never slowing the caller.",
+      mixinStandardHelpOptions = true)
+  static final class Mirror extends ServiceCommand {
+    @Option(names = "--host", description = "Address to listen on (reflux.mirror.host).")
+    private String host;
+
+    @Option(names = "--port", description = "Port to listen on (reflux.mirror.port).")
+    private Integer port;
+
+    @Override
+    Map<String, Object> flags() {
+      Map<String, Object> flags = new LinkedHashMap<>();
+      flags.put("reflux.mirror.host", host);
+      flags.put("reflux.mirror.port", port);
+      return flags;
+    }
+
+    @Override
+    Service open(Settings settings, KafkaClients clients) {
+      return new MirrorService(
+          settings.get(MirrorConfig.class), clients, new SimpleMeterRegistry());
+    }
+
+    @Override
+    String ready(Settings settings) {
+      MirrorConfig mirror = settings.get(MirrorConfig.class);
+      return "mirror: POST requests to http://" + mirror.host() + ":" + mirror.port() + "/v1/mirror";
+    }
+  }
+
+  @Command(
+      name = "score",
+      description = "Answers and scores mirrored requests and rollouts with the teacher.",
+      mixinStandardHelpOptions = true)
+  static final class Score extends ServiceCommand {
+    @Option(
+        names = "--teacher",
+        paramLabel = "DIR",
+        description = "Hugging Face directory of the teacher (reflux.score.teacher).")
+    private Path teacher;
+
+    @Option(names = "--device", description = "cpu, cuda or cuda:N (reflux.score.device).")
+    private String device;
+
+    @Override
+    Map<String, Object> flags() {
+      Map<String, Object> flags = new LinkedHashMap<>();
+      flags.put("reflux.score.teacher", teacher);
+      flags.put("reflux.score.device", device);
+      return flags;
+    }
+
+    @Override
+    Service open(Settings settings, KafkaClients clients) {
+      return new ScorerService(
+          settings.get(ScorerConfig.class), clients, new SimpleMeterRegistry());
+    }
+
+    @Override
+    String ready(Settings settings) {
+      return "scorer: soft labels from " + settings.get(ScorerConfig.class).teacher();
+    }
+  }
+
+  @Command(
+      name = "train",
+      description = "Trains the student on soft labels and publishes its snapshots.",
+      mixinStandardHelpOptions = true)
+  static final class Train extends ServiceCommand {
+    @Option(
+        names = "--teacher",
+        paramLabel = "DIR",
+        description = "The teacher's directory, for its tokenizer (reflux.train.teacher).")
+    private Path teacher;
+
+    @Option(
+        names = "--student",
+        paramLabel = "DIR|SHAPE",
+        description = "Where the student starts (reflux.train.student).")
+    private String student;
+
+    @Option(
+        names = "--data-dir",
+        paramLabel = "DIR",
+        description = "Checkpoints, resumed at the next start (reflux.train.data-dir).")
+    private Path dataDir;
+
+    @Override
+    Map<String, Object> flags() {
+      Map<String, Object> flags = new LinkedHashMap<>();
+      flags.put("reflux.train.teacher", teacher);
+      flags.put("reflux.train.student", student);
+      flags.put("reflux.train.data-dir", dataDir);
+      return flags;
+    }
+
+    @Override
+    Service open(Settings settings, KafkaClients clients) {
+      return new TrainerService(
+          settings.get(TrainerConfig.class), clients, new SimpleMeterRegistry());
+    }
+
+    @Override
+    String ready(Settings settings) {
+      return "trainer: checkpoints in " + settings.get(TrainerConfig.class).dataDir();
+    }
+  }
+
+  @Command(
+      name = "serve",
+      description = "Serves the published student over an OpenAI-compatible API.",
+      mixinStandardHelpOptions = true)
+  static final class Serve extends ServiceCommand {
+    @Option(names = "--host", description = "Address to listen on (reflux.serve.host).")
+    private String host;
+
+    @Option(names = "--port", description = "Port to listen on (reflux.serve.port).")
+    private Integer port;
+
+    @Option(
+        names = "--data-dir",
+        paramLabel = "DIR",
+        description = "Fetched snapshots (reflux.serve.data-dir).")
+    private Path dataDir;
+
+    @Override
+    Map<String, Object> flags() {
+      Map<String, Object> flags = new LinkedHashMap<>();
+      flags.put("reflux.serve.host", host);
+      flags.put("reflux.serve.port", port);
+      flags.put("reflux.serve.data-dir", dataDir);
+      return flags;
+    }
+
+    @Override
+    Service open(Settings settings, KafkaClients clients) {
+      return new ServerService(
+          settings.get(ServerConfig.class), clients, new SimpleMeterRegistry());
+    }
+
+    @Override
+    String ready(Settings settings) {
+      ServerConfig server = settings.get(ServerConfig.class);
+      return "server: http://" + server.host() + ":" + server.port() + "/v1/chat/completions";
+    }
+  }
+
+  @Command(
+      name = "monitor",
+      description = "Measures live teacher-student drift, raises alerts, shows the loop's page.",
+      mixinStandardHelpOptions = true)
+  static final class Monitor extends ServiceCommand {
+    @Option(names = "--host", description = "Address to listen on (reflux.monitor.host).")
+    private String host;
+
+    @Option(names = "--port", description = "Port to listen on (reflux.monitor.port).")
+    private Integer port;
+
+    @Option(
+        names = "--data-dir",
+        paramLabel = "DIR",
+        description = "State and fetched snapshots (reflux.monitor.data-dir).")
+    private Path dataDir;
+
+    @Override
+    Map<String, Object> flags() {
+      Map<String, Object> flags = new LinkedHashMap<>();
+      flags.put("reflux.monitor.host", host);
+      flags.put("reflux.monitor.port", port);
+      flags.put("reflux.monitor.data-dir", dataDir);
+      return flags;
+    }
+
+    @Override
+    Service open(Settings settings, KafkaClients clients) {
+      return new MonitorService(
+          settings.get(MonitorConfig.class), clients, new SimpleMeterRegistry());
+    }
+
+    @Override
+    String ready(Settings settings) {
+      MonitorConfig monitor = settings.get(MonitorConfig.class);
+      return "monitor: http://" + monitor.host() + ":" + monitor.port() + "/";
+    }
+  }
+}

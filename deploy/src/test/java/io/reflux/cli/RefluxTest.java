@@ -1,0 +1,162 @@
+package io.reflux.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+/** The command as somebody at a terminal meets it. */
+class RefluxTest {
+  private static final Path TEACHER = Path.of("src/main/resources/teacher");
+
+  @TempDir private Path folder;
+
+  private record Outcome(int code, String out, String err) {}
+
+  private static Outcome run(String... arguments) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    CommandLine line = Reflux.commandLine();
+    line.setOut(new PrintWriter(out, true));
+    line.setErr(new PrintWriter(err, true));
+    return new Outcome(line.execute(arguments), out.toString(), err.toString());
+  }
+
+  @Test
+  void everyCommandHasHelp() {
+    Reflux.commandLine()
+        .getSubcommands()
+        .keySet()
+        .forEach(
+            name -> {
+              Outcome help = run(name, "--help");
+              assertThat(help.code()).as(name).isZero();
+              assertThat(help.out()).as(name).contains("Usage: reflux " + name);
+            });
+  }
+
+  @Test
+  void configPrintMasksSecretsAndSaysWhereValuesCameFrom() throws IOException {
+    Path file = folder.resolve("reflux.yaml");
+    Files.writeString(
+        file,
+        """
+        reflux:
+          kafka:
+            bootstrap-servers: kafka-1:9092
+            properties:
+              "sasl.jaas.config": "secret-jaas"
+          registry:
+            username: ada
+            password: secret-password
+        """);
+    Outcome printed =
+        run("config", "print", "--config", file.toString(), "--set", "reflux.score.top-k=32");
+    assertThat(printed.code()).as(printed.err()).isZero();
+    assertThat(printed.out())
+        .containsPattern("reflux.kafka.bootstrap-servers=kafka-1:9092 +# .*reflux.yaml")
+        .containsPattern("reflux.score.top-k=32 +# the command line")
+        .containsPattern("reflux.score.batch-tokens=\\d+ +# default")
+        .contains("reflux.registry.username=ada", "reflux.registry.password=********")
+        .doesNotContain("secret-");
+  }
+
+  @Test
+  void unknownKeyIsOneLineThatNamesIt() throws IOException {
+    Path file = folder.resolve("reflux.yaml");
+    Files.writeString(file, "reflux:\n  score:\n    topk: 32\n");
+    assertOneLine(run("config", "print", "--config", file.toString()), "reflux.score.topk");
+  }
+
+  @Test
+  void badValueIsOneLineThatNamesKeyAndValue() {
+    assertOneLine(
+        run("config", "print", "--set", "reflux.score.top-k=many"), "reflux.score.top-k", "many");
+    assertOneLine(
+        run("config", "print", "--set", "reflux.train.snapshot-interval=soon"),
+        "reflux.train.snapshot-interval",
+        "soon");
+  }
+
+  @Test
+  void missingFilesAreOneLineThatNamesThem() {
+    assertOneLine(run("run", "--teacher", "/no/such/dir"), "--teacher", "/no/such/dir");
+    assertOneLine(run("run", "--traffic", "/no/such.jsonl"), "--traffic", "/no/such.jsonl");
+    assertOneLine(run("run", "--rate", "0"), "--rate", "0.0");
+    assertOneLine(run("run", "--duration", "soon"), "--duration", "soon");
+    assertOneLine(run("generate", "--model", "/no/such/dir", "--prompt", "x"), "/no/such/dir");
+    assertOneLine(run("config", "print", "--config", "/no/such.yaml"), "/no/such.yaml");
+    assertOneLine(run("bench", "nonsense"), "nonsense");
+  }
+
+  @Test
+  void nothingListeningIsOneLineThatNamesTheServers() {
+    assertOneLine(
+        run("topics", "create", "--bootstrap-servers", "127.0.0.1:1"), "127.0.0.1:1");
+  }
+
+  @Test
+  void generatesJsonWithTheBundledTeacher() throws IOException {
+    Outcome answer =
+        run(
+            "generate", "--model", TEACHER.toString(), "--prompt", "where is my order", "--greedy",
+            "--max-tokens", "12", "--json");
+    assertThat(answer.code()).as(answer.err()).isZero();
+    JsonNode json = new ObjectMapper().readTree(answer.out());
+    assertThat(json.get("text").asText()).isNotBlank();
+    assertThat(json.get("token_ids").size()).isBetween(1, 12);
+    assertThat(json.get("tokens_per_second").asDouble()).isPositive();
+  }
+
+  @Test
+  void generatedTrafficIsTheSameForTheSameSeed() throws IOException {
+    Path first = folder.resolve("a.jsonl");
+    Path second = folder.resolve("b.jsonl");
+    assertThat(run("generate-traffic", "--out", first.toString(), "--count", "50").code()).isZero();
+    assertThat(run("generate-traffic", "--out", second.toString(), "--count", "50").code())
+        .isZero();
+    assertThat(first).hasSameTextualContentAs(second);
+    assertThat(Files.readAllLines(first)).hasSize(50);
+  }
+
+  @Test
+  void evaluatesTheBundledTeacherOnItsOwnLanguage() throws IOException {
+    Path data = folder.resolve("desk.jsonl");
+    run("generate-traffic", "--out", data.toString(), "--count", "40", "--seed", "99");
+    Path report = folder.resolve("quality.json");
+    Outcome evaluated =
+        run(
+            "evaluate", "--model", TEACHER.toString(), "--teacher", TEACHER.toString(), "--data",
+            data.toString(), "--max-tokens", "96", "--json", report.toString());
+    assertThat(evaluated.code()).as(evaluated.err()).isZero();
+    JsonNode json = new ObjectMapper().readTree(report.toFile());
+    assertThat(json.get("accuracy").asDouble()).isGreaterThan(0.9);
+    assertThat(json.get("agreement").asDouble()).isEqualTo(1);
+    assertThat(json.get("exact_match").asDouble()).isEqualTo(1);
+  }
+
+  @Test
+  void benchmarkWritesFiguresAndConditions() throws IOException {
+    Path file = folder.resolve("labels.json");
+    assertThat(run("bench", "labels", "--quick", "--json", file.toString()).code()).isZero();
+    JsonNode json = new ObjectMapper().readTree(file.toFile());
+    assertThat(json.get("name").asText()).isEqualTo("labels");
+    assertThat(json.at("/figures/v1024_k16_bytes_per_token").asDouble()).isPositive();
+    assertThat(json.at("/conditions/runs").asInt()).isEqualTo(3);
+    assertThat(json.at("/conditions/processor").asText()).isNotBlank();
+  }
+
+  private static void assertOneLine(Outcome outcome, String... parts) {
+    assertThat(outcome.code()).as(outcome.out() + outcome.err()).isNotZero();
+    assertThat(outcome.err().strip().lines()).as(outcome.err()).hasSize(1);
+    assertThat(outcome.err()).contains(parts).doesNotContain("\tat ");
+  }
+}
