@@ -16,7 +16,8 @@ import org.apache.kafka.common.TopicPartition;
 final class LoopTopics {
   private LoopTopics() {}
 
-  static <T extends SpecificRecord> List<Received<T>> readAll(KafkaClients clients, Topic<T> topic) {
+  static <T extends SpecificRecord> List<Received<T>> readAll(
+      KafkaClients clients, Topic<T> topic) {
     List<Received<T>> records = new ArrayList<>();
     try (Consumer<String, byte[]> consumer = clients.consumer("e2e", null, Map.of());
         TopicReader<T> reader = clients.reader(topic, consumer)) {

@@ -76,8 +76,7 @@ class RunTest {
     assertThat(requests).hasSizeGreaterThan(100);
     assertThat(labels).hasSize(requests.size());
     assertThat(requests)
-        .allSatisfy(
-            request -> assertThat(labels).containsEntry(request.value().getRequestId(), 1));
+        .allSatisfy(request -> assertThat(labels).containsEntry(request.value().getRequestId(), 1));
   }
 
   private static void assertPointersNeverGoBack(KafkaClients clients) {

@@ -12,7 +12,8 @@ import java.util.List;
 
 /** A teacher of a few thousand weights for tests that look at the loop, not at its quality. */
 final class TinyTeacher {
-  private static final List<String> THINGS = List.of("tea", "milk", "bread", "salt", "soap", "rice");
+  private static final List<String> THINGS =
+      List.of("tea", "milk", "bread", "salt", "soap", "rice");
 
   private TinyTeacher() {}
 

@@ -56,8 +56,7 @@ final class ModelBenchmark implements Benchmark {
   private static void measure(
       String who, String shape, int runs, Result.Builder result, PrintWriter progress)
       throws Exception {
-    ModelConfig config =
-        Shape.parse(shape).config(VOCABULARY, OptionalInt.empty(), List.of(0));
+    ModelConfig config = Shape.parse(shape).config(VOCABULARY, OptionalInt.empty(), List.of(0));
     Weights floats = RandomModel.weights(config, 1);
     Weights int8 = Int8.quantise(config, floats);
     EngineOptions slots = new EngineOptions(BATCH, PROMPT + ANSWER);

@@ -55,8 +55,7 @@ public record Result(String name, Map<String, Figure> figures, Map<String, Objec
       Map<String, Object> all = new LinkedHashMap<>(Conditions.machine());
       all.putAll(conditions);
       all.put("runs", samples.values().stream().mapToInt(List::size).max().orElse(0));
-      all.put(
-          "spread", figures.values().stream().mapToDouble(Figure::spread).max().orElse(0));
+      all.put("spread", figures.values().stream().mapToDouble(Figure::spread).max().orElse(0));
       return new Result(name, figures, all);
     }
 
@@ -65,7 +64,9 @@ public record Result(String name, Map<String, Figure> figures, Map<String, Objec
       int n = sorted.length;
       double median = n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
       double spread =
-          n < 2 || median == 0 ? 0 : (Arrays.stream(sorted).max().orElseThrow() - sorted[0]) / Math.abs(median);
+          n < 2 || median == 0
+              ? 0
+              : (Arrays.stream(sorted).max().orElseThrow() - sorted[0]) / Math.abs(median);
       return new Figure(median, unit, n, spread);
     }
   }

@@ -56,7 +56,9 @@ final class BenchCommand implements Callable<Integer> {
             .orElseThrow(
                 () ->
                     new RefluxException(
-                        "bench: " + (name == null ? "no name" : name) + " (expected: one of "
+                        "bench: "
+                            + (name == null ? "no name" : name)
+                            + " (expected: one of "
                             + Benchmarks.all().stream()
                                 .map(Benchmark::name)
                                 .collect(Collectors.joining(", "))

@@ -138,8 +138,7 @@ final class GenerateCommand implements Callable<Integer> {
     }
   }
 
-  private void print(
-      PrintWriter out, LanguageModel loaded, Generation generation, double seconds) {
+  private void print(PrintWriter out, LanguageModel loaded, Generation generation, double seconds) {
     if (!json) {
       out.println();
       out.flush();
@@ -152,7 +151,8 @@ final class GenerateCommand implements Callable<Integer> {
       object.withArrayProperty("token_ids").add(id);
     }
     object.put("tokens_per_second", ids.length / seconds);
-    object.put("finish_reason", generation.finishReason().name().toLowerCase(java.util.Locale.ROOT));
+    object.put(
+        "finish_reason", generation.finishReason().name().toLowerCase(java.util.Locale.ROOT));
     out.println(object);
     out.flush();
   }

@@ -32,7 +32,9 @@ final class ModelReference {
     Path directory = Path.of(reference);
     if (!Files.isDirectory(directory)) {
       throw new RefluxException(
-          option + ": " + reference
+          option
+              + ": "
+              + reference
               + " (expected: a Hugging Face directory, snapshot:N or snapshot:latest)");
     }
     return LanguageModel.load(directory);
@@ -48,7 +50,10 @@ final class ModelReference {
               ? catalog
                   .latest()
                   .orElseThrow(
-                      () -> new RefluxException(option + ": snapshot:latest (expected: at least one published snapshot)"))
+                      () ->
+                          new RefluxException(
+                              option
+                                  + ": snapshot:latest (expected: at least one published snapshot)"))
                   .getVersion()
               : Long.parseLong(version);
       Path cache = Files.createTempDirectory("reflux-snapshot-");

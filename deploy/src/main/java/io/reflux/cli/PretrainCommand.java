@@ -57,7 +57,8 @@ final class PretrainCommand implements Runnable {
   @Option(
       names = "--time",
       paramLabel = "TIME",
-      description = "Stop after this long, such as 20m, with the learning rate brought down in time.")
+      description =
+          "Stop after this long, such as 20m, with the learning rate brought down in time.")
   private String time;
 
   @Option(names = "--learning-rate", description = "Peak (default: 2e-3).")
@@ -84,7 +85,9 @@ final class PretrainCommand implements Runnable {
       description = "Processor threads (default: 1; other counts give other last digits).")
   private Integer threads;
 
-  @Option(names = "--dtype", description = "Of the written weights: bf16, f16, f32 (default: bf16).")
+  @Option(
+      names = "--dtype",
+      description = "Of the written weights: bf16, f16, f32 (default: bf16).")
   private DType dtype;
 
   @Spec private CommandSpec spec;

@@ -39,7 +39,9 @@ import picocli.CommandLine.Command;
 public final class Reflux {
   private Reflux() {}
 
-  /** Runs the command and ends the process with its exit code: 0, 1 for a failure, 2 for bad usage. */
+  /**
+   * Runs the command and ends the process with its exit code: 0, 1 for a failure, 2 for bad usage.
+   */
   public static void main(String[] args) {
     Logging.quiet();
     int code = commandLine().execute(args);

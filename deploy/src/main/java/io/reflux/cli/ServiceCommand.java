@@ -107,7 +107,11 @@ abstract class ServiceCommand implements Callable<Integer> {
     @Override
     String ready(Settings settings) {
       MirrorConfig mirror = settings.get(MirrorConfig.class);
-      return "mirror: POST requests to http://" + mirror.host() + ":" + mirror.port() + "/v1/mirror";
+      return "mirror: POST requests to http://"
+          + mirror.host()
+          + ":"
+          + mirror.port()
+          + "/v1/mirror";
     }
   }
 

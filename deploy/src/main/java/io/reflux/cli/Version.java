@@ -23,7 +23,11 @@ public final class Version implements IVersionProvider {
   public String[] getVersion() {
     return new String[] {
       "reflux " + current(),
-      "Java " + Runtime.version() + ", " + System.getProperty("os.name") + " "
+      "Java "
+          + Runtime.version()
+          + ", "
+          + System.getProperty("os.name")
+          + " "
           + System.getProperty("os.arch"),
     };
   }

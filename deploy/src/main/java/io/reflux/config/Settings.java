@@ -124,7 +124,10 @@ public final class Settings {
    */
   public record Entry(String key, String value, String source) {}
 
-  /** {@code 250ms}, {@code 5s}, {@code 2m}, {@code 1h}, {@code 7d}, a bare number of seconds, or ISO-8601. */
+  /**
+   * {@code 250ms}, {@code 5s}, {@code 2m}, {@code 1h}, {@code 7d}, a bare number of seconds, or
+   * ISO-8601.
+   */
   public static Duration parseDuration(String text) {
     var matcher = DURATION.matcher(text.trim());
     if (matcher.matches()) {
@@ -183,7 +186,8 @@ public final class Settings {
       return new YamlConfigSource(file.toString(), Files.readString(file), 200);
     } catch (IOException | RuntimeException e) {
       String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("unreadable");
-      throw new RefluxException("--config: " + file + ": " + reason + " (expected: YAML or properties)", e);
+      throw new RefluxException(
+          "--config: " + file + ": " + reason + " (expected: YAML or properties)", e);
     }
   }
 

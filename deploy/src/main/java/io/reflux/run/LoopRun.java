@@ -99,7 +99,9 @@ final class LoopRun {
       throws IOException, InterruptedException {
     view.say("Reflux: starting Kafka and the schema registry in this process …");
     Path teacherDirectory =
-        options.teacher() != null ? options.teacher() : BundledTeacher.unpack(data.resolve("teacher"));
+        options.teacher() != null
+            ? options.teacher()
+            : BundledTeacher.unpack(data.resolve("teacher"));
     LanguageModel teacher = LanguageModel.load(teacherDirectory);
     refuseAnotherTeacher(teacher);
     String student =
@@ -122,7 +124,8 @@ final class LoopRun {
     start(monitor);
     start(new ScorerService(settings.get(ScorerConfig.class), clients, new SimpleMeterRegistry()));
     start(server);
-    start(new TrainerService(settings.get(TrainerConfig.class), clients, new SimpleMeterRegistry()));
+    start(
+        new TrainerService(settings.get(TrainerConfig.class), clients, new SimpleMeterRegistry()));
     start(mirror);
 
     Addresses addresses = Addresses.of(settings);
@@ -138,8 +141,7 @@ final class LoopRun {
     traffic.start(mirror.mirror());
     opened(traffic);
     if (traffic.userPrompts() != null) {
-      users =
-          opened(new LiveUsers(addresses.server(), USERS_PER_SECOND, traffic.userPrompts()));
+      users = opened(new LiveUsers(addresses.server(), USERS_PER_SECOND, traffic.userPrompts()));
     }
     watch(stop, view, monitor, addresses);
     drain(view, monitor, addresses, firstVersion, teacher, student, server);
@@ -189,7 +191,9 @@ final class LoopRun {
     if (shiftedAt.isPresent()) {
       return "traffic has shifted to requests that the student had hardly seen";
     }
-    return loop.training().isPresent() ? "the student learns" : "the teacher answers its first requests";
+    return loop.training().isPresent()
+        ? "the student learns"
+        : "the teacher answers its first requests";
   }
 
   /** Everything that was taken in is labelled, trained state is kept, and the figures are final. */
@@ -209,7 +213,9 @@ final class LoopRun {
     }
     long deadline = System.nanoTime() + DRAIN.toNanos();
     CountDownLatch never = new CountDownLatch(1);
-    while (System.nanoTime() < deadline && failure.get() == null && !drained(monitor.view().state())) {
+    while (System.nanoTime() < deadline
+        && failure.get() == null
+        && !drained(monitor.view().state())) {
       never.await(REFRESH.toMillis(), TimeUnit.MILLISECONDS);
       view.show(monitor.view().state(), state("draining", addresses));
     }
@@ -291,8 +297,13 @@ final class LoopRun {
       String before = Files.readString(file).strip();
       if (!before.equals(teacher.fingerprint())) {
         throw new RefluxException(
-            "--data-dir: " + data.path() + " belongs to teacher " + before + ", not to "
-                + teacher.fingerprint() + " (expected: the same teacher, or another directory)");
+            "--data-dir: "
+                + data.path()
+                + " belongs to teacher "
+                + before
+                + ", not to "
+                + teacher.fingerprint()
+                + " (expected: the same teacher, or another directory)");
       }
     } else {
       Files.writeString(file, teacher.fingerprint() + System.lineSeparator());

@@ -135,7 +135,8 @@ public final class RunCommand implements Callable<Integer> {
       Path folder = report.toAbsolutePath().getParent();
       // Found out now rather than after the whole run.
       if (!Files.isDirectory(folder) || !Files.isWritable(folder)) {
-        throw new RefluxException("--report: " + report + " (expected: a file in a writable folder)");
+        throw new RefluxException(
+            "--report: " + report + " (expected: a file in a writable folder)");
       }
     }
     Duration wholeRun = duration("--duration", duration, null);
@@ -147,8 +148,7 @@ public final class RunCommand implements Callable<Integer> {
             "--shift-after",
             shiftAfter,
             wholeRun == null ? Duration.ofSeconds(120) : wholeRun.multipliedBy(2).dividedBy(5));
-    return new RunOptions(
-        teacher, student, traffic, rate, wholeRun, shift, report, browser, seed);
+    return new RunOptions(teacher, student, traffic, rate, wholeRun, shift, report, browser, seed);
   }
 
   private static Duration duration(String option, String text, Duration otherwise) {

@@ -41,8 +41,7 @@ final class RunReport {
       report.putNull("agreement_last");
     } else {
       report.put("agreement_first", run.agreements().get(0).agreement());
-      report.put(
-          "agreement_last", run.agreements().get(run.agreements().size() - 1).agreement());
+      report.put("agreement_last", run.agreements().get(run.agreements().size() - 1).agreement());
     }
     report.put("drift_alerts_raised", loop.alertsRaised());
     report.put("drift_alerts_cleared", loop.alertsCleared());

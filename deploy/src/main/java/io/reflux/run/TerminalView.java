@@ -137,7 +137,14 @@ final class TerminalView implements AutoCloseable {
     }
     title.append("  ").styled(GOOD, run.phase());
     lines.add(title.toAttributedString());
-    lines.add(dim("page " + run.pageUrl() + "   mirror " + run.mirrorUrl() + "   server " + run.serverUrl()));
+    lines.add(
+        dim(
+            "page "
+                + run.pageUrl()
+                + "   mirror "
+                + run.mirrorUrl()
+                + "   server "
+                + run.serverUrl()));
     lines.add(AttributedString.EMPTY);
     lines.add(
         row(
@@ -157,16 +164,21 @@ final class TerminalView implements AutoCloseable {
                 whole(loop.metric("scorer", "rollouts_scored_total")),
                 whole(loop.lag("requests")),
                 bytes(loop.metric("scorer", "label_bytes_total")))));
-    lines.add(row("trainer", loop.training().map(TerminalView::training).orElse("waiting for the first labels")));
+    lines.add(
+        row(
+            "trainer",
+            loop.training().map(TerminalView::training).orElse("waiting for the first labels")));
     lines.add(row("snapshots", snapshots(loop)));
     lines.add(
         row(
             "serving",
             String.format(
-                "%s   %d answered   %d failed", version(loop.servedVersion()), run.answered(), run.failed())));
+                "%s   %d answered   %d failed",
+                version(loop.servedVersion()), run.answered(), run.failed())));
     lines.add(AttributedString.EMPTY);
     lines.add(row("agreement", agreement(run)));
-    lines.add(row("loss", loop.training().map(t -> spark(t.points(), p -> p.loss(), 48)).orElse("")));
+    lines.add(
+        row("loss", loop.training().map(t -> spark(t.points(), p -> p.loss(), 48)).orElse("")));
     SegmentDrift all = loop.drift().get(LoopState.ALL);
     lines.add(
         row(
@@ -180,10 +192,14 @@ final class TerminalView implements AutoCloseable {
                         all.latest().getKlMean(),
                         100 * all.latest().getAgreement())));
     for (DriftAlert alert : loop.activeAlerts()) {
-      lines.add(new AttributedStringBuilder().styled(WARN, "  ALERT      " + alert.getMessage()).toAttributedString());
+      lines.add(
+          new AttributedStringBuilder()
+              .styled(WARN, "  ALERT      " + alert.getMessage())
+              .toAttributedString());
     }
     if (loop.activeAlerts().isEmpty() && loop.alertsRaised() > 0) {
-      lines.add(row("alerts", loop.alertsRaised() + " raised, " + loop.alertsCleared() + " cleared"));
+      lines.add(
+          row("alerts", loop.alertsRaised() + " raised, " + loop.alertsCleared() + " cleared"));
     }
     lines.add(AttributedString.EMPTY);
     lines.add(dim("Ctrl-C drains and stops."));
@@ -201,7 +217,8 @@ final class TerminalView implements AutoCloseable {
         t.lambda(),
         t.learningRate(),
         t.validationAgreement().isPresent()
-            ? String.format(Locale.ROOT, "   held-out agreement %.3f", t.validationAgreement().getAsDouble())
+            ? String.format(
+                Locale.ROOT, "   held-out agreement %.3f", t.validationAgreement().getAsDouble())
             : "");
   }
 
@@ -251,7 +268,8 @@ final class TerminalView implements AutoCloseable {
     StringBuilder bars = new StringBuilder();
     for (double v : values) {
       double share = most > least ? (v - least) / (most - least) : 0;
-      bars.append(Double.isFinite(v) ? BARS.charAt((int) Math.round(share * (BARS.length() - 1))) : ' ');
+      bars.append(
+          Double.isFinite(v) ? BARS.charAt((int) Math.round(share * (BARS.length() - 1))) : ' ');
     }
     return bars.toString();
   }

@@ -131,7 +131,10 @@ interface Traffic extends AutoCloseable {
       }
       if (prompts.isEmpty() || kept.isEmpty()) {
         throw new RefluxException(
-            "--traffic: " + file + " has " + (prompts.size() + kept.size())
+            "--traffic: "
+                + file
+                + " has "
+                + (prompts.size() + kept.size())
                 + " prompts (expected: some to mirror and some to hold out, say 200)");
       }
       heldOut = kept.stream().distinct().limit(HELD_OUT_PROMPTS).toList();

@@ -99,16 +99,22 @@ class RefluxTest {
 
   @Test
   void nothingListeningIsOneLineThatNamesTheServers() {
-    assertOneLine(
-        run("topics", "create", "--bootstrap-servers", "127.0.0.1:1"), "127.0.0.1:1");
+    assertOneLine(run("topics", "create", "--bootstrap-servers", "127.0.0.1:1"), "127.0.0.1:1");
   }
 
   @Test
   void generatesJsonWithTheBundledTeacher() throws IOException {
     Outcome answer =
         run(
-            "generate", "--model", TEACHER.toString(), "--prompt", "where is my order", "--greedy",
-            "--max-tokens", "12", "--json");
+            "generate",
+            "--model",
+            TEACHER.toString(),
+            "--prompt",
+            "where is my order",
+            "--greedy",
+            "--max-tokens",
+            "12",
+            "--json");
     assertThat(answer.code()).as(answer.err()).isZero();
     JsonNode json = new ObjectMapper().readTree(answer.out());
     assertThat(json.get("text").asText()).isNotBlank();
@@ -134,8 +140,17 @@ class RefluxTest {
     Path report = folder.resolve("quality.json");
     Outcome evaluated =
         run(
-            "evaluate", "--model", TEACHER.toString(), "--teacher", TEACHER.toString(), "--data",
-            data.toString(), "--max-tokens", "96", "--json", report.toString());
+            "evaluate",
+            "--model",
+            TEACHER.toString(),
+            "--teacher",
+            TEACHER.toString(),
+            "--data",
+            data.toString(),
+            "--max-tokens",
+            "96",
+            "--json",
+            report.toString());
     assertThat(evaluated.code()).as(evaluated.err()).isZero();
     JsonNode json = new ObjectMapper().readTree(report.toFile());
     assertThat(json.get("accuracy").asDouble()).isGreaterThan(0.9);
