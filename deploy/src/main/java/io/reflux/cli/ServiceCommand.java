@@ -145,7 +145,7 @@ abstract class ServiceCommand implements Callable<Integer> {
 
     @Override
     String ready(Settings settings) {
-      return "scorer: soft labels from " + settings.get(ScorerConfig.class).teacher();
+      return "scorer: soft labels from " + settings.get(ScorerConfig.class).teacher().orElseThrow();
     }
   }
 

@@ -4,13 +4,14 @@ import io.smallrye.config.ConfigMapping;
 import io.smallrye.config.WithDefault;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /** How a student is trained. */
 @ConfigMapping(prefix = "reflux.train")
 public interface TrainerConfig {
   /** Model directory of the teacher: its tokenizer and template, and what labels are checked by. */
-  Path teacher();
+  Optional<Path> teacher();
 
   /** Model directory to start from, or the shape of a new student, by the teacher's tokenizer. */
   @WithDefault("hidden=96,layers=2,heads=4,kv-heads=2,ffn=256")

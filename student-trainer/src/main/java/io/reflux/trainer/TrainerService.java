@@ -53,7 +53,13 @@ public final class TrainerService implements Service {
     boolean started = false;
     try {
       Torch.start();
-      LanguageModel teacher = LanguageModel.load(config.teacher());
+      LanguageModel teacher = LanguageModel.load(
+              config
+                  .teacher()
+                  .orElseThrow(
+                      () ->
+                          new RefluxException(
+                              "reflux.train.teacher: missing (expected: a Hugging Face directory)")));
       TrainingLoop opened =
           TrainingLoop.open(config, clients, teacher, new TrainerMeters(registry));
       loop = opened;
