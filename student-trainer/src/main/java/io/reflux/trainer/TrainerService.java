@@ -53,7 +53,8 @@ public final class TrainerService implements Service {
     boolean started = false;
     try {
       Torch.start();
-      LanguageModel teacher = LanguageModel.load(
+      LanguageModel teacher =
+          LanguageModel.load(
               config
                   .teacher()
                   .orElseThrow(
