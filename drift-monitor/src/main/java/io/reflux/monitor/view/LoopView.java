@@ -9,6 +9,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
@@ -19,6 +20,7 @@ import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.errors.WakeupException;
@@ -168,9 +170,10 @@ public final class LoopView implements AutoCloseable {
   private void assign(Consumer<String, byte[]> reader) {
     Set<TopicPartition> wanted = new HashSet<>(reader.assignment());
     for (String topic : feeds.keySet()) {
-      reader
-          .partitionsFor(topic)
-          .forEach(info -> wanted.add(new TopicPartition(info.topic(), info.partition())));
+      List<PartitionInfo> known = reader.partitionsFor(topic);
+      if (known != null) { // null: not created yet
+        known.forEach(info -> wanted.add(new TopicPartition(info.topic(), info.partition())));
+      }
     }
     if (!wanted.equals(reader.assignment())) {
       reader.assign(wanted);

@@ -7,6 +7,7 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.KafkaConfig;
 import io.reflux.schemas.registry.RegistryConfig;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.List;
@@ -22,7 +23,7 @@ final class StubRegistry implements AutoCloseable {
   private final HttpServer server;
 
   StubRegistry() throws IOException {
-    server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
+    server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
     server.createContext("/", this::answer);
     server.start();
   }

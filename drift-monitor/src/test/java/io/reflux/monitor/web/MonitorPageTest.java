@@ -12,6 +12,7 @@ import io.reflux.schemas.service.RefluxException;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.net.InetAddress;
 import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -186,7 +187,7 @@ class MonitorPageTest {
   }
 
   private String statusLine(String request) throws IOException {
-    try (Socket socket = new Socket("127.0.0.1", page.port())) {
+    try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), page.port())) {
       socket.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
       return new BufferedReader(
               new InputStreamReader(socket.getInputStream(), StandardCharsets.US_ASCII))
