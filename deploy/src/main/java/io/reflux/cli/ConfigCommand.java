@@ -32,7 +32,6 @@ final class ConfigCommand {
     public void run() {
       PrintWriter out = spec.commandLine().getOut();
       for (Settings.Entry entry : config.load(Map.of(), Map.of()).effective()) {
-        // Properties form: the output is a file that --config takes (name it .properties).
         out.printf("%-62s # %s%n", entry.key() + "=" + entry.value(), entry.source());
       }
       out.flush();

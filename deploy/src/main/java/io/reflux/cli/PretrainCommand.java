@@ -162,7 +162,7 @@ final class PretrainCommand implements Runnable {
   }
 
   private static Consumer<PretrainProgress> progress(PrintWriter terminal) {
-    boolean inPlace = System.console() != null;
+    boolean inPlace = Boolean.getBoolean("reflux.terminal");
     long[] nextNanos = {System.nanoTime()};
     return p -> {
       String line =

@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.eclipse.microprofile.config.ConfigValue;
 import org.eclipse.microprofile.config.spi.ConfigSource;
@@ -46,6 +47,7 @@ public final class Settings {
 
   private static final Pattern SECRET =
       Pattern.compile("password|secret|credential|token$|jaas|api-?key|ssl\\.keystore\\.key");
+  private static final Pattern SOURCE = Pattern.compile("\\w+ConfigSource\\[source=(.*)]");
   private static final Pattern DURATION = Pattern.compile("(\\d+(?:\\.\\d+)?)\\s*(ms|s|m|h|d)?");
 
   private final SmallRyeConfig config;
@@ -129,7 +131,7 @@ public final class Settings {
    * ISO-8601.
    */
   public static Duration parseDuration(String text) {
-    var matcher = DURATION.matcher(text.trim());
+    Matcher matcher = DURATION.matcher(text.trim());
     if (matcher.matches()) {
       double amount = Double.parseDouble(matcher.group(1));
       long unitMillis =
@@ -153,7 +155,11 @@ public final class Settings {
     if (name == null || name.contains("DefaultValues") || name.startsWith("DefaultValues")) {
       return "default";
     }
-    return name.startsWith("EnvConfigSource") ? "environment" : name;
+    if (name.startsWith("EnvConfigSource")) {
+      return "environment";
+    }
+    Matcher wrapped = SOURCE.matcher(name);
+    return wrapped.matches() ? wrapped.group(1) : name;
   }
 
   private static Map<String, String> refluxOnly(Map<String, String> environment) {

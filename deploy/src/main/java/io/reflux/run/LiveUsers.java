@@ -10,6 +10,7 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.time.Duration;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
@@ -31,6 +32,7 @@ final class LiveUsers implements AutoCloseable {
   private final Supplier<String> prompts;
   private final ObjectMapper mapper = new ObjectMapper();
   private final HttpClient client = HttpClient.newBuilder().connectTimeout(DEADLINE).build();
+  private final Future<?> asking;
   private final Semaphore places = new Semaphore(MOST_AT_ONCE);
   private final AtomicLong answered = new AtomicLong();
   private final AtomicLong failed = new AtomicLong();
@@ -52,7 +54,8 @@ final class LiveUsers implements AutoCloseable {
     this.endpoint = URI.create(server + "/v1/chat/completions");
     this.prompts = prompts;
     long periodMicros = Math.max(1, Math.round(1e6 / requestsPerSecond));
-    clock.scheduleAtFixedRate(this::ask, periodMicros, periodMicros, TimeUnit.MICROSECONDS);
+    asking =
+        clock.scheduleAtFixedRate(this::ask, periodMicros, periodMicros, TimeUnit.MICROSECONDS);
   }
 
   long answered() {
@@ -77,7 +80,7 @@ final class LiveUsers implements AutoCloseable {
             .header("content-type", "application/json")
             .POST(BodyPublishers.ofString(body.toString()))
             .build();
-    client.sendAsync(request, BodyHandlers.ofString()).whenComplete(this::count);
+    var unused = client.sendAsync(request, BodyHandlers.ofString()).whenComplete(this::count);
   }
 
   private void count(HttpResponse<String> response, Throwable failure) {
@@ -95,6 +98,7 @@ final class LiveUsers implements AutoCloseable {
   /** Stops asking and waits for the answers that are under way. */
   @Override
   public void close() {
+    asking.cancel(false);
     clock.shutdown();
     try {
       clock.awaitTermination(1, TimeUnit.SECONDS);

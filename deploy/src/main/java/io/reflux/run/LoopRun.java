@@ -144,7 +144,7 @@ final class LoopRun {
       users = opened(new LiveUsers(addresses.server(), USERS_PER_SECOND, traffic.userPrompts()));
     }
     watch(stop, view, monitor, addresses);
-    drain(view, monitor, addresses, firstVersion, teacher, student, server);
+    drain(view, monitor, addresses, firstVersion, teacher, student);
   }
 
   private long waitForFirstSnapshot(
@@ -203,8 +203,7 @@ final class LoopRun {
       Addresses addresses,
       long firstVersion,
       LanguageModel teacher,
-      String student,
-      ServerService server)
+      String student)
       throws InterruptedException {
     view.say("Draining …");
     traffic.close();

@@ -16,7 +16,7 @@ final class Ports {
       try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
         return socket.getLocalPort();
       } catch (IOException taken) {
-        continue;
+        // Somebody listens there: the next one.
       }
     }
     return 0;

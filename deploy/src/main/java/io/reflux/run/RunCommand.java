@@ -147,7 +147,7 @@ public final class RunCommand implements Callable<Integer> {
         duration(
             "--shift-after",
             shiftAfter,
-            wholeRun == null ? Duration.ofSeconds(120) : wholeRun.multipliedBy(2).dividedBy(5));
+            wholeRun == null ? Duration.ofMinutes(2) : wholeRun.multipliedBy(2).dividedBy(5));
     return new RunOptions(teacher, student, traffic, rate, wholeRun, shift, report, browser, seed);
   }
 

@@ -50,7 +50,7 @@ final class TerminalView implements AutoCloseable {
 
   /** Redraws in place if standard output is a terminal that can. */
   static TerminalView open(PrintStream out) {
-    if (System.console() == null || "dumb".equals(System.getenv("TERM"))) {
+    if (!Boolean.getBoolean("reflux.terminal") || "dumb".equals(System.getenv("TERM"))) {
       return new TerminalView(out, null);
     }
     try {
@@ -234,7 +234,7 @@ final class TerminalView implements AutoCloseable {
         newest.getVersion(),
         newest.getVersion(),
         newest.getQuantisation(),
-        bytes(OptionalDouble.of(size)));
+        bytes(OptionalDouble.of((double) size)));
   }
 
   private static String agreement(RunState run) {
