@@ -17,12 +17,14 @@ import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.CreateTopicsResult;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -236,15 +238,43 @@ public final class KafkaClients {
     }
     try (Admin admin = admin()) {
       CreateTopicsResult result = admin.createTopics(wanted);
-      for (Map.Entry<String, KafkaFuture<Void>> created : result.values().entrySet()) {
-        awaitCreated(created.getKey(), created.getValue());
+      Map<TopicPartition, OffsetSpec> fresh = new HashMap<>();
+      for (NewTopic topic : wanted) {
+        if (awaitCreated(topic.name(), result.values().get(topic.name()))) {
+          for (int partition = 0; partition < topic.numPartitions(); partition++) {
+            fresh.put(new TopicPartition(topic.name(), partition), OffsetSpec.latest());
+          }
+        }
       }
+      awaitLeaders(admin, fresh);
     }
   }
 
-  private void awaitCreated(String topic, KafkaFuture<Void> future) {
+  /**
+   * Returns when the leaders of new partitions answer for them. A producer that comes sooner may
+   * have its first batch refused and its second one taken; the first is then out of order for good.
+   */
+  private void awaitLeaders(Admin admin, Map<TopicPartition, OffsetSpec> partitions) {
+    try {
+      admin.listOffsets(partitions).all().get();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new RefluxException("Topics: interrupted while they were created", e);
+    } catch (ExecutionException e) {
+      throw new RefluxException(
+          "Topics at "
+              + kafka.bootstrapServers()
+              + ": created, but their leaders do not answer: "
+              + e.getCause().getMessage(),
+          e.getCause());
+    }
+  }
+
+  /** Returns whether the topic is new. */
+  private boolean awaitCreated(String topic, KafkaFuture<Void> future) {
     try {
       future.get();
+      return true;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new RefluxException("Topic " + topic + ": interrupted while it was created", e);
@@ -259,6 +289,7 @@ public final class KafkaClients {
                 + e.getCause().getMessage(),
             e.getCause());
       }
+      return false;
     }
   }
 
