@@ -5,6 +5,7 @@ import com.linecorp.armeria.server.Server;
 import com.linecorp.armeria.server.ServerBuilder;
 import com.linecorp.armeria.server.ServerErrorHandler;
 import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
@@ -63,6 +64,8 @@ public final class MirrorService implements Service {
             .maxRequestLength(config.maxBodyBytes())
             .requestTimeout(config.waitTimeout().plusSeconds(5))
             .gracefulShutdownTimeout(Duration.ofMillis(100), Duration.ofSeconds(2))
+            // Its own figures stay out of ours, and out of the registry that all servers share.
+            .meterRegistry(new SimpleMeterRegistry())
             .errorHandler(endpoint.errors().orElse(ServerErrorHandler.ofDefault()));
     endpoint.routes(builder);
     server = builder.build();

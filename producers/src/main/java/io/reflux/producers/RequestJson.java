@@ -192,8 +192,7 @@ final class RequestJson {
       throw new BadRequestException("tags: " + kind(tags) + " (expected: an object of strings)");
     }
     Map<String, String> result = new LinkedHashMap<>();
-    for (var entries = tags.fields(); entries.hasNext(); ) {
-      var entry = entries.next();
+    for (var entry : tags.properties()) {
       result.put(entry.getKey(), string("tags." + entry.getKey(), entry.getValue()));
     }
     return result;

@@ -19,7 +19,6 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Condition;
@@ -41,6 +40,9 @@ public final class TrafficMirror implements AutoCloseable {
 
   /** Objects around the text of a request, roughly; part of what is held of the budget. */
   private static final long OVERHEAD_BYTES = 512;
+
+  /** What close waits for each of its threads, after its deadline. */
+  private static final long LONGEST_JOIN_MILLIS = 1000;
 
   private static final long DEFAULT_BUFFER_BYTES = 32L << 20;
   private static final int DEFAULT_MAX_REQUEST_BYTES = 1 << 20;
@@ -67,6 +69,7 @@ public final class TrafficMirror implements AutoCloseable {
   private final Counter deliveredBytes;
   private final Map<DropReason, Counter> dropped = new EnumMap<>(DropReason.class);
   private final Thread sender;
+  private volatile boolean ended;
 
   private TrafficMirror(Builder builder) {
     this.source = builder.source;
@@ -200,7 +203,7 @@ public final class TrafficMirror implements AutoCloseable {
     Held item = new Held(request, id, receivedAt, size, new CompletableFuture<>());
     queue.add(item);
     // A close between the check above and here may have emptied the queue already.
-    if (closed.get() && !sender.isAlive() && queue.remove(item)) {
+    if (ended && queue.remove(item)) {
       fail(item, DropReason.CLOSED, "mirror: closed", null);
     }
     return new Receipt(id, Optional.empty(), item.delivery());
@@ -257,11 +260,16 @@ public final class TrafficMirror implements AutoCloseable {
     } catch (InterruptedException e) {
       interrupted = true;
     }
+    ended = true;
     sender.interrupt();
-    // Zero fails what is in flight; its callbacks count it.
-    producer.close(Duration.ZERO);
+    // Fails what is in flight; its callbacks count it. On a thread of its own, because the producer
+    // waits for a broker that accepts connections but is silent, whatever its deadline.
+    Thread closer = new Thread(() -> producer.close(Duration.ZERO), "reflux-mirror-close");
+    closer.setDaemon(true);
+    closer.start();
     try {
-      sender.join(TimeUnit.SECONDS.toMillis(5));
+      sender.join(LONGEST_JOIN_MILLIS);
+      closer.join(LONGEST_JOIN_MILLIS);
     } catch (InterruptedException e) {
       interrupted = true;
     }
@@ -317,7 +325,7 @@ public final class TrafficMirror implements AutoCloseable {
 
   private void send() {
     try {
-      while (true) {
+      while (!ended) {
         Held item = queue.take();
         try {
           send(item);
@@ -336,9 +344,10 @@ public final class TrafficMirror implements AutoCloseable {
   private void send(Held item) {
     MirrorRequest request = item.request();
     String key = request.conversationId().orElse(item.id());
-    writer
-        .send(key, toAvro(item), item.receivedAt())
-        .whenComplete((metadata, error) -> settle(item, metadata, error));
+    var unused =
+        writer
+            .send(key, toAvro(item), item.receivedAt())
+            .whenComplete((metadata, error) -> settle(item, metadata, error));
   }
 
   private void settle(Held item, RecordMetadata metadata, Throwable error) {

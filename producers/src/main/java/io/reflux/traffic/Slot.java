@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Locale;
 
 /** The closed lists that prompts draw words from; every value is one word. */
+@SuppressWarnings("ImmutableEnumChecker") // lists made by List.of never change
 enum Slot {
   PRODUCT(
       // Six a team, in the order of TEAMS.

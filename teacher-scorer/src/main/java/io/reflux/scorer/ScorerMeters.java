@@ -67,13 +67,13 @@ final class ScorerMeters {
   }
 
   void received(long requestRecords) {
-    requests.increment(requestRecords);
+    requests.increment((double) requestRecords);
   }
 
   void scored(BatchPlan<?> plan) {
     batches.increment(plan.batches().size());
-    scoredTokens.increment(plan.tokens());
-    paddedTokens.increment(plan.paddedTokens());
+    scoredTokens.increment((double) plan.tokens());
+    paddedTokens.increment((double) plan.paddedTokens());
   }
 
   void answered(boolean fromCache) {

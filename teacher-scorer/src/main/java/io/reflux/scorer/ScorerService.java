@@ -167,7 +167,7 @@ public final class ScorerService implements Service {
           startOver = false;
         }
         loop.turn(true);
-        if (retry != FIRST_RETRY) {
+        if (!retry.equals(FIRST_RETRY)) {
           retry = FIRST_RETRY;
           status.state("running", detail());
         }

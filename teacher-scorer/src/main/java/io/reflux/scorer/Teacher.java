@@ -71,6 +71,7 @@ final class Teacher implements AutoCloseable {
     Path directory =
         settings
             .teacher()
+            .filter(path -> !path.toString().isEmpty())
             .orElseThrow(
                 () ->
                     new RefluxException(

@@ -1,0 +1,31 @@
+package io.reflux.scorer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.time.Duration;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+class ScorerConfigTest {
+  @Test
+  void defaults() {
+    ScorerConfig config = Configs.of(Map.of());
+
+    assertThat(config.teacher()).isEmpty();
+    assertThat(config.topK()).isEqualTo(16);
+    assertThat(config.batchTokens()).isEqualTo(4096);
+    assertThat(config.batchDelay()).isEqualTo(Duration.ofMillis(20));
+    assertThat(config.maxSequenceTokens()).isEqualTo(1024);
+    assertThat(config.maxResponseTokens()).isEqualTo(128);
+    assertThat(config.temperature()).isZero();
+    assertThat(config.slots()).isEqualTo(8);
+    assertThat(config.maxInFlight()).isEqualTo(256);
+    assertThat(config.cacheTokens()).isEqualTo(1_000_000);
+    assertThat(config.threads()).isEqualTo(1);
+    assertThat(config.device()).isEqualTo("cpu");
+    assertThat(config.group()).isEqualTo("scorer");
+    assertThat(config.instance()).isEmpty();
+    assertThat(config.transactionTimeout()).isEqualTo(Duration.ofSeconds(15));
+    assertThat(config.drainTimeout()).isEqualTo(Duration.ofSeconds(10));
+  }
+}
