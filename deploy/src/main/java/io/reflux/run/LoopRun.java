@@ -6,6 +6,7 @@ import io.reflux.config.Settings;
 import io.reflux.devstack.DevStack;
 import io.reflux.model.LanguageModel;
 import io.reflux.monitor.view.LoopState;
+import io.reflux.monitor.view.LoopState.SegmentDrift;
 import io.reflux.monitor.web.MonitorConfig;
 import io.reflux.monitor.web.MonitorService;
 import io.reflux.producers.MirrorConfig;
@@ -45,6 +46,7 @@ final class LoopRun {
   private static final Logger log = LoggerFactory.getLogger(LoopRun.class);
   private static final Duration REFRESH = Duration.ofMillis(500);
   private static final Duration DRAIN = Duration.ofSeconds(20);
+  private static final Duration USUAL_DURATION = Duration.ofMinutes(5);
   private static final double USERS_PER_SECOND = 2;
   private static final String TEACHER_FILE = "teacher.fingerprint";
   private static final String RUNS_FILE = "runs";
@@ -58,6 +60,7 @@ final class LoopRun {
   private final Deque<AutoCloseable> open = new ArrayDeque<>();
 
   private final AtomicReference<String> failure = new AtomicReference<>();
+  private MonitorConfig.Alert alert;
   private Traffic traffic;
   private ServedAgreement agreement;
   private LiveUsers users;
@@ -108,6 +111,7 @@ final class LoopRun {
         options.student() != null ? options.student() : StudentShape.tenthOf(teacher.config());
     DevStack stack = opened(DevStack.start(data.resolve("broker")));
     Settings settings = settings(stack, teacherDirectory, student);
+    alert = settings.get(MonitorConfig.class).alert();
     KafkaClients clients = settings.clients();
     clients.createTopics();
 
@@ -170,14 +174,31 @@ final class LoopRun {
       if (stop.await(REFRESH.toMillis(), TimeUnit.MILLISECONDS)) {
         return;
       }
-      if (!options.shiftAfter().isZero()
-          && shiftedAt.isEmpty()
-          && elapsed().compareTo(options.shiftAfter()) >= 0
-          && traffic.shift()) {
+      if (shiftedAt.isEmpty() && dueToShift(monitor.view().state()) && traffic.shift()) {
         shiftedAt = OptionalDouble.of(elapsed().toMillis() / 1000.0);
       }
       view.show(monitor.view().state(), state(phase(monitor.view().state()), addresses));
     }
+  }
+
+  /** A shift shows best against a student that has learnt what came before. */
+  private boolean dueToShift(LoopState loop) {
+    if (options.shiftAfter() != null) {
+      return !options.shiftAfter().isZero() && elapsed().compareTo(options.shiftAfter()) >= 0;
+    }
+    Duration whole = options.duration() == null ? USUAL_DURATION : options.duration();
+    if (elapsed().compareTo(whole.multipliedBy(3).dividedBy(5)) >= 0) {
+      return true;
+    }
+    SegmentDrift all = loop.drift().get(LoopState.ALL);
+    if (all == null || elapsed().compareTo(whole.multipliedBy(2).dividedBy(5)) < 0) {
+      return false;
+    }
+    int windows = alert.armWindows() + 1;
+    int from = all.points().size() - windows;
+    return from >= 0
+        && all.points().subList(from, from + windows).stream()
+            .allMatch(report -> report.getKlMean() < alert.clearThreshold());
   }
 
   private boolean over() {
@@ -273,6 +294,9 @@ final class LoopRun {
     defaults.put("reflux.train.snapshot-interval", "15s");
     defaults.put("reflux.monitor.window.size", "5s");
     defaults.put("reflux.monitor.window.grace", "1s");
+    defaults.put("reflux.monitor.alert.raise-threshold", "0.5");
+    defaults.put("reflux.monitor.alert.clear-threshold", "0.3");
+    defaults.put("reflux.monitor.alert.arm-windows", "2");
     defaults.put("reflux.mirror.port", Integer.toString(Ports.freeFrom(7070)));
     defaults.put("reflux.serve.port", Integer.toString(Ports.freeFrom(7071)));
     defaults.put("reflux.monitor.port", Integer.toString(Ports.freeFrom(7072)));

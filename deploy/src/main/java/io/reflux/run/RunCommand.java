@@ -68,8 +68,8 @@ public final class RunCommand implements Callable<Integer> {
       names = "--shift-after",
       paramLabel = "TIME",
       description =
-          "When generated traffic shifts its mix; 0 never (default: two fifths of --duration, or "
-              + "120 s).")
+          "When generated traffic shifts its mix; 0 never (default: once the student has learnt the "
+              + "first mix, between two and three fifths of --duration, or of 5 minutes).")
   private String shiftAfter;
 
   @Option(
@@ -143,11 +143,7 @@ public final class RunCommand implements Callable<Integer> {
     if (wholeRun != null && wholeRun.isZero()) {
       throw new RefluxException("--duration: " + duration + " (expected: more than 0)");
     }
-    Duration shift =
-        duration(
-            "--shift-after",
-            shiftAfter,
-            wholeRun == null ? Duration.ofMinutes(2) : wholeRun.multipliedBy(2).dividedBy(5));
+    Duration shift = duration("--shift-after", shiftAfter, null);
     return new RunOptions(teacher, student, traffic, rate, wholeRun, shift, report, browser, seed);
   }
 
@@ -179,7 +175,7 @@ public final class RunCommand implements Callable<Integer> {
    * @param teacher null for the bundled one
    * @param student null for a tenth of the teacher
    * @param duration null for no end
-   * @param shiftAfter zero for never
+   * @param shiftAfter zero for never; null for when the student is ready for it
    * @param report null for none
    */
   record RunOptions(

@@ -1,6 +1,7 @@
 package io.reflux.run;
 
 import io.reflux.producers.GeneratedTraffic;
+import io.reflux.producers.PromptFile;
 import io.reflux.producers.TrafficMirror;
 import io.reflux.producers.TrafficReplay;
 import io.reflux.run.RunCommand.RunOptions;
@@ -10,7 +11,6 @@ import io.reflux.traffic.HeldOutPrompts;
 import io.reflux.traffic.SupportDeskLanguage;
 import io.reflux.traffic.TrafficMix;
 import io.reflux.traffic.TrafficStream;
-import io.reflux.trainer.pretrain.PromptResponse;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -122,12 +122,8 @@ interface Traffic extends AutoCloseable {
       this.file = file;
       this.rate = rate;
       List<String> kept = new ArrayList<>();
-      for (PromptResponse line : PromptResponse.read(file)) {
-        if (HeldOutPrompts.isHeldOut(line.prompt(), HELD_OUT_FRACTION)) {
-          kept.add(line.prompt());
-        } else {
-          prompts.add(line.prompt());
-        }
+      for (String prompt : PromptFile.read(file)) {
+        (HeldOutPrompts.isHeldOut(prompt, HELD_OUT_FRACTION) ? kept : prompts).add(prompt);
       }
       if (prompts.isEmpty() || kept.isEmpty()) {
         throw new RefluxException(

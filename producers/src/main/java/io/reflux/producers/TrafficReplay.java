@@ -140,10 +140,7 @@ public final class TrafficReplay implements AutoCloseable {
       }
       return false;
     }
-    String prompt =
-        request
-            .prompt()
-            .orElseGet(() -> request.messages().get(request.messages().size() - 1).content());
+    String prompt = PromptFile.text(request);
     if (HeldOutPrompts.isHeldOut(prompt, options.heldOutFraction())) {
       heldOut.incrementAndGet();
       return false;
