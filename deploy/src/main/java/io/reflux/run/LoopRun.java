@@ -304,6 +304,8 @@ final class LoopRun {
     flags.put("reflux.kafka.bootstrap-servers", stack.kafkaConfig().bootstrapServers());
     flags.put("reflux.registry.url", stack.registryConfig().url());
     flags.put("reflux.score.teacher", teacher);
+    // A name of its own lets a run that was killed take up its half-done work at once.
+    flags.put("reflux.score.instance", "run");
     flags.put("reflux.train.teacher", teacher);
     flags.put("reflux.train.student", student);
     flags.put("reflux.train.seed", options.seed());
