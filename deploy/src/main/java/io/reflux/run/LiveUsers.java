@@ -102,7 +102,9 @@ final class LiveUsers implements AutoCloseable {
     clock.shutdown();
     try {
       clock.awaitTermination(1, TimeUnit.SECONDS);
-      if (!places.tryAcquire(MOST_AT_ONCE, DEADLINE.toMillis(), TimeUnit.MILLISECONDS)) {
+      if (places.tryAcquire(MOST_AT_ONCE, DEADLINE.toMillis(), TimeUnit.MILLISECONDS)) {
+        places.release(MOST_AT_ONCE);
+      } else {
         log.warn("some chat requests were still without an answer after {}", DEADLINE);
       }
     } catch (InterruptedException e) {
