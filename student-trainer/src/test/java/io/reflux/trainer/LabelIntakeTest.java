@@ -1,0 +1,142 @@
+package io.reflux.trainer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.reflux.model.LanguageModel;
+import io.reflux.model.checkpoint.DType;
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.tokenizer.BpeTrainer;
+import io.reflux.model.tokenizer.BpeVocabulary;
+import io.reflux.schemas.avro.Origin;
+import io.reflux.schemas.avro.SoftLabels;
+import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.trainer.nn.TrainingSequence;
+import io.reflux.trainer.pretrain.Shape;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.Random;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class LabelIntakeTest {
+  private static final int PROMPT = 4;
+
+  @TempDir private Path directory;
+  private LanguageModel teacher;
+  private LabelIntake intake;
+
+  @BeforeEach
+  void makeTeacher() {
+    BpeVocabulary vocabulary = BpeTrainer.train(List.of("a b").iterator(), 300, List.of("<|e|>"));
+    vocabulary.write(directory, BpeVocabulary.Roles.endingWith("<|e|>"));
+    ModelConfig config =
+        Shape.parse("hidden=8,layers=1,heads=2,context=32")
+            .config(vocabulary.size(), OptionalInt.empty(), List.of(0));
+    LanguageModel.save(directory, config, RandomModel.weights(config, 1), DType.F32, directory);
+    teacher = LanguageModel.load(directory);
+    intake = new LabelIntake(teacher, 32);
+  }
+
+  @Test
+  void acceptsItsOwn() {
+    SoftLabels labels = labels(builder -> builder.setSamplingProbability(0.25)).build();
+    assertThat(intake.refusal(labels)).isEmpty();
+    LabelledSequence sequence = intake.accept(labels);
+    assertThat(sequence.isRollout()).isFalse();
+    TrainingSequence training = sequence.toTraining();
+    assertThat(training.firstPosition()).isEqualTo(PROMPT);
+    assertThat(training.targets().k()).isEqualTo(BigramTeacher.K);
+    assertThat(training.rowWeights()).containsOnly(4f).hasSize(10);
+  }
+
+  @Test
+  void leavesMaskedRowsOut() {
+    SoftLabels labels =
+        labels(builder -> builder.setLossMask(ByteBuffer.wrap(new byte[] {(byte) 0xFE, 0x01})))
+            .build();
+    assertThat(intake.refusal(labels)).isEmpty();
+    assertThat(intake.accept(labels).toTraining().rowWeights())
+        .containsExactly(0, 1, 1, 1, 1, 1, 1, 1, 1, 0);
+  }
+
+  @Test
+  void oneUnlikelyRequestDoesNotRuleABatch() {
+    SoftLabels labels = labels(builder -> builder.setSamplingProbability(1e-6)).build();
+    assertThat(intake.accept(labels).toTraining().rowWeights()).containsOnly(10f);
+  }
+
+  @Test
+  void keepsTheStepThatWroteARollout() {
+    SoftLabels labels =
+        labels(builder -> builder.setOrigin(Origin.ROLLOUT).setStudentVersion(77L)).build();
+    assertThat(intake.refusal(labels)).isEmpty();
+    assertThat(intake.accept(labels).studentStep()).isEqualTo(77);
+  }
+
+  @Test
+  void refusesByName() {
+    assertRefused("teacher_mismatch", builder -> builder.setTeacherFingerprint("other"));
+    assertRefused("tokenizer_mismatch", builder -> builder.setTokenizerFingerprint("other"));
+    assertRefused("chat_template_mismatch", builder -> builder.setChatTemplateFingerprint("x"));
+    assertRefused("vocabulary_mismatch", builder -> builder.setVocabularySize(7));
+    assertRefused("temperature_unsupported", builder -> builder.setTemperature(2));
+    assertRefused("student_version_missing", builder -> builder.setOrigin(Origin.ROLLOUT));
+    assertRefused("bad_prompt_length", builder -> builder.setPromptLength(0));
+    assertRefused("bad_prompt_length", builder -> builder.setPromptLength(15));
+    assertRefused("bad_labels", builder -> builder.setPromptLength(PROMPT + 1));
+    assertRefused("bad_labels", builder -> builder.setLabels(ByteBuffer.wrap(new byte[] {9})));
+    assertRefused("bad_token_id", builder -> builder.getTokenIds().set(0, 100_000));
+    assertRefused("bad_token_id", builder -> builder.getTokenIds().set(0, -1));
+    assertRefused("bad_sampling_probability", builder -> builder.setSamplingProbability(0));
+    assertRefused("bad_loss_mask", builder -> builder.setLossMask(ByteBuffer.wrap(new byte[1])));
+    assertRefused("too_long", builder -> builder.getTokenIds().addAll(Collections.nCopies(30, 20)));
+  }
+
+  @Test
+  void namesWhatWasFoundAndWhatWasExpected() {
+    SoftLabels labels = labels(builder -> builder.setTeacherFingerprint("abc")).build();
+    assertThat(intake.refusal(labels).orElseThrow().message())
+        .isEqualTo("teacher: abc (expected: " + teacher.fingerprint() + ")");
+  }
+
+  private void assertRefused(String reason, Consumer<SoftLabels.Builder> change) {
+    assertThat(intake.refusal(labels(change).build()))
+        .hasValueSatisfying(
+            refusal -> {
+              assertThat(refusal.reason()).isEqualTo(reason);
+              assertThat(refusal.message()).isNotBlank().doesNotContain("\n");
+            });
+  }
+
+  private SoftLabels.Builder labels(Consumer<SoftLabels.Builder> change) {
+    int vocabulary = teacher.config().vocabularySize();
+    BigramTeacher bigrams = new BigramTeacher(10, vocabulary, 1);
+    Random random = new Random(1);
+    int[] ids = bigrams.answered(bigrams.prompt(random, PROMPT), 10, random);
+    SoftLabels.Builder builder =
+        SoftLabels.newBuilder()
+            .setRequestId("q")
+            .setOrigin(Origin.TEACHER)
+            .setRequestedAt(Instant.now())
+            .setScoredAt(Instant.now())
+            .setTeacherFingerprint(teacher.fingerprint())
+            .setTokenizerFingerprint(teacher.tokenizerFingerprint())
+            .setChatTemplateFingerprint(teacher.chatTemplateFingerprint())
+            .setVocabularySize(vocabulary)
+            .setTokenIds(new ArrayList<>(Arrays.stream(ids).boxed().toList()))
+            .setPromptLength(PROMPT)
+            .setLabels(
+                ByteBuffer.wrap(SoftLabelCodec.encode(bigrams.labels(ids, PROMPT), vocabulary)));
+    change.accept(builder);
+    return builder;
+  }
+}
