@@ -8,6 +8,7 @@ import io.reflux.snapshots.SnapshotException.Kind;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.producer.Producer;
@@ -28,6 +29,13 @@ import org.apache.kafka.common.KafkaException;
  */
 public final class SnapshotPublisher implements AutoCloseable {
   static final String TRANSACTIONAL_ID = "snapshot-publisher";
+
+  /**
+   * On a topic made a moment ago a batch may be refused while the next one, already on its way, is
+   * taken as the first; the refused one then comes out of order for ever. One at a time cannot.
+   */
+  private static final Map<String, String> CHUNK_SETTINGS =
+      Map.of("max.in.flight.requests.per.connection", "1");
 
   private final KafkaClients clients;
   private final Clock clock;
@@ -104,7 +112,7 @@ public final class SnapshotPublisher implements AutoCloseable {
 
   private void open() {
     if (chunks == null) {
-      chunks = clients.producer("snapshot-chunks");
+      chunks = clients.producer("snapshot-chunks", CHUNK_SETTINGS);
     }
     if (manifests == null) {
       manifests = clients.transactionalProducer("snapshot-publisher", TRANSACTIONAL_ID);

@@ -34,7 +34,14 @@ public final class SnapshotWatcher implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(SnapshotWatcher.class);
 
   private static final Duration POLL = Duration.ofMillis(500);
+
+  /** For what is there already; a transaction's marker alone would end no poll. */
+  private static final Duration SHORT_POLL = Duration.ofMillis(20);
+
   private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(10);
+
+  /** The broker answers after this long at the latest, also when only a marker has come. */
+  private static final Map<String, String> CONSUMER_SETTINGS = Map.of("fetch.max.wait.ms", "100");
 
   /** Who acts on the moves. Called on the watcher's thread. */
   public interface Listener {
@@ -144,7 +151,8 @@ public final class SnapshotWatcher implements AutoCloseable {
 
   private void run() {
     while (!closed()) {
-      try (Consumer<String, byte[]> opened = clients.consumer("snapshot-watcher", null, Map.of())) {
+      try (Consumer<String, byte[]> opened =
+          clients.consumer("snapshot-watcher", null, CONSUMER_SETTINGS)) {
         synchronized (lock) {
           consumer = opened;
         }
@@ -203,7 +211,7 @@ public final class SnapshotWatcher implements AutoCloseable {
       Consumer<String, byte[]> opened, List<TopicPartition> partitions, PointerFold fold) {
     Map<TopicPartition, Long> ends = opened.endOffsets(partitions);
     while (!closed() && !TopicScan.allReached(opened, partitions, ends)) {
-      opened.poll(POLL).forEach(fold::add);
+      opened.poll(SHORT_POLL).forEach(fold::add);
     }
   }
 

@@ -66,8 +66,7 @@ final class Loop {
 
   void send(Topic<?> topic, String key, byte[] value) {
     try (Producer<String, byte[]> producer = clients.producer("test")) {
-      producer.send(new ProducerRecord<>(name(topic), key, value));
-      producer.flush();
+      ChunkSender.await(producer.send(new ProducerRecord<>(name(topic), key, value)));
     }
   }
 

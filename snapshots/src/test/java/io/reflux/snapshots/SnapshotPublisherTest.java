@@ -61,8 +61,9 @@ class SnapshotPublisherTest {
       SnapshotManifest manifest = catalog.find(1).orElseThrow();
       manifest.setVersion(2L);
       String topic = loop.name(Topics.SNAPSHOTS);
-      killed.send(new ProducerRecord<>(topic, "2", loop.clients().codec().encode(topic, manifest)));
-      killed.flush();
+      ChunkSender.await(
+          killed.send(
+              new ProducerRecord<>(topic, "2", loop.clients().codec().encode(topic, manifest))));
 
       assertThat(catalog.list()).extracting(SnapshotManifest::getVersion).containsExactly(1L);
       assertThat(catalog.pointer("stable").orElseThrow().getVersion()).isEqualTo(1);
