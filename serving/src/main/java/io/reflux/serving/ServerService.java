@@ -5,6 +5,7 @@ import com.linecorp.armeria.server.ServerPort;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
@@ -117,7 +118,9 @@ public final class ServerService implements Service {
             .requestTimeout(BODY_TIMEOUT)
             .maxRequestLength(MAX_BODY_BYTES)
             .gracefulShutdownTimeout(Duration.ZERO, FLUSH_TIMEOUT)
-            .disableServerHeader();
+            .disableServerHeader()
+            // The HTTP library's own meters would drown ours in the status.
+            .meterRegistry(new SimpleMeterRegistry());
     api.bind(builder);
     return builder.build();
   }

@@ -149,7 +149,11 @@ final class Bodies {
       offsets.add(placed.textOffset());
       ObjectNode top = tops.addObject();
       for (int i = 0; i < Math.min(call.topLogprobs(), token.topIds().length); i++) {
-        top.put(text(token.topIds()[i]), finite(token.topLogprobs()[i]));
+        // Tokens that are parts of characters may look the same: the likeliest keeps the name.
+        String name = text(token.topIds()[i]);
+        if (!top.has(name)) {
+          top.put(name, finite(token.topLogprobs()[i]));
+        }
       }
     }
     if (call.topLogprobs() == 0) {

@@ -148,7 +148,7 @@ final class CompletionRun {
       GenerationHandle submitted = served.generate(request, this::token);
       add(submitted);
       handle.complete(submitted);
-      submitted.result().whenComplete(this::end);
+      var unused = submitted.result().whenComplete(this::end);
     }
 
     private void token(Generation.Token token) {
@@ -167,7 +167,7 @@ final class CompletionRun {
         return;
       }
       if (text.stopped()) {
-        handle.thenAccept(GenerationHandle::cancel);
+        var unused = handle.thenAccept(GenerationHandle::cancel);
       }
     }
 

@@ -27,7 +27,12 @@ final class ErrorBodies implements ServerErrorHandler {
   }
 
   static HttpResponse response(ApiException e, Consumer<ResponseHeadersBuilder> decorator) {
-    return HttpResponse.of(headers(e, decorator), HttpData.wrap(Json.bytes(e.body())));
+    return aggregated(e, decorator).toHttpResponse();
+  }
+
+  static AggregatedHttpResponse aggregated(
+      ApiException e, Consumer<ResponseHeadersBuilder> decorator) {
+    return AggregatedHttpResponse.of(headers(e, decorator), HttpData.wrap(Json.bytes(e.body())));
   }
 
   @Override
@@ -53,7 +58,7 @@ final class ErrorBodies implements ServerErrorHandler {
       Throwable cause) {
     ApiException e =
         ApiException.of(status, description == null ? status.reasonPhrase() : description.strip());
-    return AggregatedHttpResponse.of(headers(e, decorator), HttpData.wrap(Json.bytes(e.body())));
+    return aggregated(e, decorator);
   }
 
   private static ResponseHeaders headers(

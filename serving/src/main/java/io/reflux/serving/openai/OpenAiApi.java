@@ -2,6 +2,7 @@ package io.reflux.serving.openai;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.linecorp.armeria.common.AggregatedHttpRequest;
+import com.linecorp.armeria.common.AggregatedHttpResponse;
 import com.linecorp.armeria.common.HttpData;
 import com.linecorp.armeria.common.HttpHeaderNames;
 import com.linecorp.armeria.common.HttpMethod;
@@ -148,13 +149,12 @@ public final class OpenAiApi {
                 aggregated -> {
                   // Reading the body is over; generating has its own limits.
                   ctx.clearRequestTimeout();
-                  return answer(ctx, aggregated, chat, arrived);
+                  return answer(aggregated, chat, arrived);
                 },
                 ctx.blockingTaskExecutor()));
   }
 
-  private HttpResponse answer(
-      ServiceRequestContext ctx, AggregatedHttpRequest request, boolean chat, long arrived) {
+  private HttpResponse answer(AggregatedHttpRequest request, boolean chat, long arrived) {
     try {
       ObjectNode body = Json.parse(request.content().array());
       CompletionCall call =
@@ -164,7 +164,7 @@ public final class OpenAiApi {
       admission.enter(call.totalChoices());
       boolean handedOn = false;
       try {
-        HttpResponse response = admitted(ctx, call, arrived);
+        HttpResponse response = admitted(call, arrived);
         handedOn = true;
         return response;
       } finally {
@@ -178,7 +178,7 @@ public final class OpenAiApi {
     }
   }
 
-  private HttpResponse admitted(ServiceRequestContext ctx, CompletionCall call, long arrived) {
+  private HttpResponse admitted(CompletionCall call, long arrived) {
     Lease lease =
         subscriber
             .acquire()
@@ -191,8 +191,8 @@ public final class OpenAiApi {
           call.prompts().stream().map(prompt -> promptIds(served, call, prompt)).toList();
       HttpResponse response =
           call.stream()
-              ? stream(ctx, lease, call, prompts, arrived)
-              : whole(ctx, lease, call, prompts, arrived);
+              ? stream(lease, call, prompts, arrived)
+              : whole(lease, call, prompts, arrived);
       handedOn = true;
       return response;
     } finally {
@@ -202,33 +202,24 @@ public final class OpenAiApi {
     }
   }
 
-  private HttpResponse whole(
-      ServiceRequestContext ctx,
-      Lease lease,
-      CompletionCall call,
-      List<int[]> prompts,
-      long arrived) {
+  private HttpResponse whole(Lease lease, CompletionCall call, List<int[]> prompts, long arrived) {
     ServedModel served = lease.served();
     WholeAnswer answer = new WholeAnswer(bodies(call, served), call.totalChoices());
     CompletionRun run = run(served, call, prompts, answer, arrived);
-    CompletableFuture<HttpResponse> response =
+    // A writer, although it is written to but once: it tells when the client goes away.
+    HttpResponseWriter writer = HttpResponse.streaming();
+    var unused =
         finish(run, lease, call, arrived)
-            .handle(
-                (usage, failure) ->
-                    failure == null
-                        ? respond(HttpStatus.OK, answer.body(usage), served)
-                        : respond(apiException(failure)));
-    cancelWith(ctx, run);
+            .thenApply(usage -> respond(HttpStatus.OK, answer.body(usage), served))
+            .exceptionally(
+                failure -> ErrorBodies.aggregated(apiException(failure), this::withVersion))
+            .thenAccept(writer::close);
+    cancelWith(writer, run);
     run.start(options.defaultMaxTokens());
-    return HttpResponse.of(response);
+    return writer;
   }
 
-  private HttpResponse stream(
-      ServiceRequestContext ctx,
-      Lease lease,
-      CompletionCall call,
-      List<int[]> prompts,
-      long arrived) {
+  private HttpResponse stream(Lease lease, CompletionCall call, List<int[]> prompts, long arrived) {
     ServedModel served = lease.served();
     HttpResponseWriter writer = HttpResponse.streaming();
     writer.write(
@@ -239,26 +230,15 @@ public final class OpenAiApi {
     StreamedAnswer answer = new StreamedAnswer(bodies(call, served), call, writer);
     CompletionRun run = run(served, call, prompts, answer, arrived);
     answer.begin();
-    CompletableFuture<Void> ended =
+    var unused =
         finish(run, lease, call, arrived)
-            .handle(
-                (usage, failure) -> {
-                  if (failure == null) {
-                    answer.end(usage);
-                  } else {
-                    answer.fail(apiException(failure));
-                  }
+            .thenAccept(answer::end)
+            .exceptionally(
+                failure -> {
+                  answer.fail(apiException(failure));
                   return null;
                 });
-    cancelWith(ctx, run);
-    writer
-        .whenComplete()
-        .whenComplete(
-            (closed, broken) -> {
-              if (broken != null && !ended.isDone()) {
-                run.cancel();
-              }
-            });
+    cancelWith(writer, run);
     run.start(options.defaultMaxTokens());
     return writer;
   }
@@ -293,8 +273,16 @@ public final class OpenAiApi {
             });
   }
 
-  private static void cancelWith(ServiceRequestContext ctx, CompletionRun run) {
-    ctx.whenRequestCancelled().thenAccept(cause -> run.cancel());
+  /** A response that ends in failure is one that nobody waits for any more. */
+  private static void cancelWith(HttpResponse response, CompletionRun run) {
+    var unused =
+        response
+            .whenComplete()
+            .exceptionally(
+                broken -> {
+                  run.cancel();
+                  return null;
+                });
   }
 
   private int[] promptIds(ServedModel served, CompletionCall call, CompletionCall.Prompt prompt) {
@@ -383,8 +371,9 @@ public final class OpenAiApi {
         headers.contentType(MediaType.JSON).build(), HttpData.wrap(Json.bytes(body)));
   }
 
-  private static HttpResponse respond(HttpStatus status, ObjectNode body, ServedModel served) {
-    return HttpResponse.of(
+  private static AggregatedHttpResponse respond(
+      HttpStatus status, ObjectNode body, ServedModel served) {
+    return AggregatedHttpResponse.of(
         headers(status, served.version()).contentType(MediaType.JSON).build(),
         HttpData.wrap(Json.bytes(body)));
   }
