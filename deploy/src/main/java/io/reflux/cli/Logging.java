@@ -70,6 +70,12 @@ public final class Logging {
     root.addAppender(appender);
     root.setLevel(libraries);
     context.getLogger("io.reflux").setLevel(ours);
+    // Warns on every machine without a GPU.
+    context.getLogger("ai.djl.util.cuda").setLevel(Level.ERROR);
+    // Warns whenever a short-lived reader of a whole topic is done with it.
+    context
+        .getLogger("org.apache.kafka.clients.consumer.internals.OffsetFetcherUtils")
+        .setLevel(Level.ERROR);
   }
 
   private static LoggerContext context() {
