@@ -36,11 +36,12 @@ final class RefluxProcess implements AutoCloseable {
       command.add("--enable-native-access=ALL-UNNAMED");
       command.add("--sun-misc-unsafe-memory-access=allow");
     }
+    // Long on purpose: native libraries have stumbled over command lines of this length.
+    command.add("-cp");
+    command.add(System.getProperty("java.class.path"));
     command.add("io.reflux.cli.Reflux");
     command.addAll(List.of(arguments));
     ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile());
-    // Not on the command line: ONNX Runtime 1.29 ends the process on one of more than some kilobytes.
-    builder.environment().put("CLASSPATH", System.getProperty("java.class.path"));
     builder.redirectErrorStream(true);
     return new RefluxProcess(builder.start());
   }

@@ -53,6 +53,7 @@ final class DevCommand {
       try (DevStack stack = DevStack.start(dataDir, port, registryPort)) {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> awaitStop(asked, done), "drain"));
         stack.clients().createTopics();
+        stack.clients().registerSchemas();
         var out = spec.commandLine().getOut();
         out.println("broker:   " + stack.kafkaConfig().bootstrapServers());
         out.println("registry: " + stack.registryConfig().url());

@@ -23,7 +23,9 @@ import picocli.CommandLine.Spec;
 final class TopicsCommand {
   @Command(
       name = "create",
-      description = "Creates the topics that are missing; leaves the others as they are.",
+      description =
+          "Creates the topics that are missing, leaves the others as they are, and registers the "
+              + "schemas.",
       mixinStandardHelpOptions = true)
   static final class Create implements Runnable {
     @Mixin private ConfigOptions config;
@@ -34,6 +36,7 @@ final class TopicsCommand {
       KafkaClients clients = config.load(Map.of(), Map.of()).clients();
       clients.requireReachable(Duration.ofSeconds(15));
       clients.createTopics();
+      clients.registerSchemas();
       PrintWriter out = spec.commandLine().getOut();
       Topics.all().forEach(topic -> out.println(topic.fullName(clients.kafka())));
       out.flush();

@@ -114,6 +114,7 @@ final class LoopRun {
     alert = settings.get(MonitorConfig.class).alert();
     KafkaClients clients = settings.clients();
     clients.createTopics();
+    clients.registerSchemas();
 
     view.say("Reflux: starting the services …");
     traffic = Traffic.open(options, earlierRuns());

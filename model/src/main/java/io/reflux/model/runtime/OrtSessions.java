@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.Locale;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -26,8 +27,47 @@ final class OrtSessions {
 
   /** The runtime; one a process, never closed. */
   static OrtEnvironment environment() {
-    // Its errors reach us as exceptions; printed as well they would only spoil a terminal.
-    return OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
+    return Environment.INSTANCE;
+  }
+
+  /** Made on first use. */
+  private static final class Environment {
+    // ONNX Runtime 1.29 copies the process's command line to the stack when it starts, and ends the
+    // process when a long class path there does not fit into what an ordinary thread has left.
+    private static final long STACK_BYTES = 64L << 20;
+
+    private static final OrtEnvironment INSTANCE = startEnvironment();
+  }
+
+  // Not in Environment: its threads would wait for the class that waits for them.
+  private static OrtEnvironment startEnvironment() {
+    AtomicReference<OrtEnvironment> made = new AtomicReference<>();
+    AtomicReference<Throwable> failure = new AtomicReference<>();
+    Thread thread =
+        new Thread(
+            null,
+            // Its errors reach us as exceptions; printed as well they would spoil a terminal.
+            () -> made.set(OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL)),
+            "onnxruntime-start",
+            Environment.STACK_BYTES);
+    thread.setUncaughtExceptionHandler((t, e) -> failure.set(e));
+    thread.start();
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    if (failure.get() != null) {
+      throw new ModelException(
+          "ONNX Runtime: its native library does not load: " + failure.get(), failure.get());
+    }
+    return made.get();
   }
 
   /**
