@@ -8,6 +8,7 @@ import java.util.Random;
 /** Bytes and speed of the soft-label codec on random distributions of realistic sharpness. */
 final class LabelsBenchmark implements Benchmark {
   private static final int ROWS = 256;
+  private static final int WARM_UPS = 12;
 
   @Override
   public String name() {
@@ -31,9 +32,9 @@ final class LabelsBenchmark implements Benchmark {
   private static void measure(int vocabulary, int k, int runs, Result.Builder result)
       throws Exception {
     String prefix = "v" + vocabulary + "_k" + k;
-    for (int run = -1; run < runs; run++) {
+    for (int run = -WARM_UPS; run < runs; run++) {
       SoftLabelBlock block = block(vocabulary, k, run);
-      int passes = 20;
+      int passes = 60;
       long started = System.nanoTime();
       byte[] bytes = new byte[0];
       for (int pass = 0; pass < passes; pass++) {

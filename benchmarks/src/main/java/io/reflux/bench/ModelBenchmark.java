@@ -27,6 +27,7 @@ final class ModelBenchmark implements Benchmark {
   private static final int SEQUENCE = 96;
   private static final int PROMPT = 24;
   private static final int ANSWER = 48;
+  private static final int ANSWERS = 8 * BATCH;
   private static final int TOP_K = 16;
 
   @Override
@@ -66,7 +67,7 @@ final class ModelBenchmark implements Benchmark {
             new GenerationEngine(config, floats, slots, RuntimeOptions.DEFAULT);
         GenerationEngine int8Engine =
             new GenerationEngine(config, int8, slots, RuntimeOptions.DEFAULT)) {
-      for (int run = -1; run < runs; run++) {
+      for (int run = -2; run < runs; run++) {
         progress.printf("%s: run %d of %d%n", who, Math.max(run, 0) + 1, runs);
         progress.flush();
         double floatScore = score(floatScorer, run);
@@ -74,7 +75,7 @@ final class ModelBenchmark implements Benchmark {
         double floatDecode = decode(floatEngine, run);
         double int8Decode = decode(int8Engine, run);
         if (run < 0) {
-          continue; // the first run warms up
+          continue; // the first runs warm up
         }
         result
             .sample(who + "_score_f32_tokens_per_second", floatScore, "tokens/s")
@@ -92,7 +93,7 @@ final class ModelBenchmark implements Benchmark {
       batch.add(ScoreRequest.of(random.ints(SEQUENCE, 0, VOCABULARY).toArray(), 1));
     }
     long started = System.nanoTime();
-    int passes = 8;
+    int passes = 32;
     for (int pass = 0; pass < passes; pass++) {
       scorer.score(batch);
     }
@@ -103,7 +104,7 @@ final class ModelBenchmark implements Benchmark {
     Random random = new Random(seed);
     long started = System.nanoTime();
     List<CompletableFuture<?>> answers = new ArrayList<>();
-    for (int i = 0; i < 2 * BATCH; i++) {
+    for (int i = 0; i < ANSWERS; i++) {
       int[] prompt = random.ints(PROMPT, 1, VOCABULARY).toArray();
       answers.add(
           engine
@@ -112,6 +113,6 @@ final class ModelBenchmark implements Benchmark {
               .result());
     }
     CompletableFuture.allOf(answers.toArray(CompletableFuture[]::new)).get();
-    return 2.0 * BATCH * ANSWER / ((System.nanoTime() - started) / 1e9);
+    return (double) ANSWERS * ANSWER / ((System.nanoTime() - started) / 1e9);
   }
 }

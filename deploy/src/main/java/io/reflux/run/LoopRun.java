@@ -295,8 +295,8 @@ final class LoopRun {
     defaults.put("reflux.train.snapshot-interval", "15s");
     defaults.put("reflux.monitor.window.size", "5s");
     defaults.put("reflux.monitor.window.grace", "1s");
-    defaults.put("reflux.monitor.alert.raise-threshold", "0.5");
-    defaults.put("reflux.monitor.alert.clear-threshold", "0.3");
+    defaults.put("reflux.monitor.alert.raise-threshold", "0.4");
+    defaults.put("reflux.monitor.alert.clear-threshold", "0.25");
     defaults.put("reflux.monitor.alert.arm-windows", "2");
     defaults.put("reflux.mirror.port", Integer.toString(Ports.freeFrom(7070)));
     defaults.put("reflux.serve.port", Integer.toString(Ports.freeFrom(7071)));
