@@ -3,82 +3,38 @@ package io.reflux.model.runtime;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.reflux.model.checkpoint.ModelConfig;
-import io.reflux.model.checkpoint.ModelConfig.Architecture;
-import io.reflux.model.checkpoint.RandomModel;
-import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
-import java.io.IOException;
+import java.io.BufferedReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
-import java.util.OptionalInt;
-import java.util.Scanner;
-import java.util.Set;
-import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
+/** Runs in a JVM of its own, whose heap is resident from the start: what grows is native memory. */
 class NativeMemoryTest {
-  private static final Path STATM = Path.of("/proc/self/statm");
-  private static final long PAGE_BYTES = 4096;
-
   @Test
   void openingAndClosingModelsOverAndOverKeepsNoMemory() throws Exception {
-    assumeTrue(Files.isReadable(STATM));
-    // Sessions of some 20 MiB each: fifty that leaked would stand out by a gigabyte.
-    ModelConfig config =
-        new ModelConfig(
-            Architecture.LLAMA,
-            4096,
-            256,
-            512,
-            2,
-            4,
-            2,
-            64,
-            128,
-            1e-5,
-            10_000,
-            null,
-            true,
-            false,
-            false,
-            OptionalInt.empty(),
-            OptionalInt.of(0),
-            List.of(1));
-    Weights floats = RandomModel.weights(config, 1);
-    Weights bytes = Int8.quantise(config, floats);
-    // The heap's own pages count as resident only once they are touched, and the allocator's arenas
-    // fill up at first: both are over with before the measurement starts.
-    for (int i = 0; i < 60; i++) {
-      useOnce(config, i % 2 == 0 ? floats : bytes);
+    assumeTrue(Files.isReadable(NativeMemoryProbe.STATM));
+    Process probe =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xms256m",
+                "-Xmx256m",
+                "-XX:+AlwaysPreTouch",
+                "-cp",
+                System.getProperty("java.class.path"),
+                NativeMemoryProbe.class.getName())
+            .redirectErrorStream(true)
+            .start();
+    try (BufferedReader output = probe.inputReader()) {
+      String printed = output.lines().collect(Collectors.joining("\n"));
+      assertThat(probe.waitFor()).as(printed).isZero();
+      Matcher growth = Pattern.compile("growth=(-?\\d+)").matcher(printed);
+      assertThat(growth.find()).as(printed).isTrue();
+      assertThat(Long.parseLong(growth.group(1))).isLessThan(100L << 20);
+    } finally {
+      probe.destroyForcibly();
     }
-    long before = outsideHeap();
-    for (int i = 0; i < 50; i++) {
-      useOnce(config, i % 2 == 0 ? floats : bytes);
-    }
-    assertThat(outsideHeap() - before).isLessThan(100L << 20);
-  }
-
-  private static void useOnce(ModelConfig config, Weights weights) throws Exception {
-    try (Scorer scorer = new Scorer(config, weights, 8, RuntimeOptions.DEFAULT);
-        GenerationEngine engine =
-            new GenerationEngine(
-                config, weights, new EngineOptions(4, 64), RuntimeOptions.DEFAULT)) {
-      scorer.score(List.of(ScoreRequest.of(new int[] {1, 2, 3, 4}, 1)));
-      engine
-          .submit(
-              new GenerationRequest(new int[] {1, 2, 3}, 3, SamplingOptions.GREEDY, Set.of(), 0),
-              null)
-          .result()
-          .get(30, TimeUnit.SECONDS);
-    }
-  }
-
-  private static long outsideHeap() throws IOException {
-    // The cache's direct buffers go with the collector; the question is what native code keeps.
-    System.gc();
-    long resident = new Scanner(Files.readString(STATM)).skip("\\d+ ").nextLong() * PAGE_BYTES;
-    return resident - Runtime.getRuntime().totalMemory();
   }
 }
