@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -25,6 +26,7 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -41,6 +43,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * alone), the call's, and last what the loop's guarantees rest on.
  */
 public final class KafkaClients {
+  private static final Duration LEADERS_TIMEOUT = Duration.ofSeconds(30);
+  private static final Duration LEADERS_RETRY = Duration.ofMillis(50);
+
   /** Above the catalogue's largest record and its envelope. */
   private static final int MAX_REQUEST_BYTES = 4 << 20;
 
@@ -255,18 +260,29 @@ public final class KafkaClients {
    * have its first batch refused and its second one taken; the first is then out of order for good.
    */
   private void awaitLeaders(Admin admin, Map<TopicPartition, OffsetSpec> partitions) {
+    long deadline = System.nanoTime() + LEADERS_TIMEOUT.toNanos();
+    CountDownLatch never = new CountDownLatch(1);
     try {
-      admin.listOffsets(partitions).all().get();
+      while (true) {
+        try {
+          admin.listOffsets(partitions).all().get();
+          return;
+        } catch (ExecutionException e) {
+          // A broker that has not heard of the topic yet is not asked again by the client itself.
+          if (!(e.getCause() instanceof RetriableException) || System.nanoTime() >= deadline) {
+            throw new RefluxException(
+                "Topics at "
+                    + kafka.bootstrapServers()
+                    + ": created, but their leaders do not answer: "
+                    + e.getCause().getMessage(),
+                e.getCause());
+          }
+          never.await(LEADERS_RETRY.toMillis(), TimeUnit.MILLISECONDS);
+        }
+      }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new RefluxException("Topics: interrupted while they were created", e);
-    } catch (ExecutionException e) {
-      throw new RefluxException(
-          "Topics at "
-              + kafka.bootstrapServers()
-              + ": created, but their leaders do not answer: "
-              + e.getCause().getMessage(),
-          e.getCause());
     }
   }
 
