@@ -46,9 +46,10 @@ abstract class ServiceCommand implements Callable<Integer> {
   @Override
   public Integer call() throws InterruptedException {
     Settings settings = config.load(Map.of(), flags());
-    Logging.service();
     KafkaClients clients = settings.clients();
+    // Before the log speaks up: what a missing broker means is one line, not a client's every try.
     clients.requireReachable(REACHABLE);
+    Logging.service();
     clients.createTopics();
     Service service = open(settings, clients);
     Thread main = Thread.currentThread();

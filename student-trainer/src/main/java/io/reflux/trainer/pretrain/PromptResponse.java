@@ -7,6 +7,7 @@ import io.reflux.model.ModelException;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,6 +38,8 @@ public record PromptResponse(String prompt, String response) {
     } catch (JsonProcessingException e) {
       throw new ModelException(
           "%s:%d: %s (expected: a JSON object)".formatted(file, number, e.getOriginalMessage()), e);
+    } catch (NoSuchFileException e) {
+      throw new ModelException(file + ": no such file (expected: a JSONL file)", e);
     } catch (IOException e) {
       throw new ModelException(file + ": cannot be read: " + e.getMessage(), e);
     }
