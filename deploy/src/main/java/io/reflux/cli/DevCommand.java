@@ -27,7 +27,7 @@ final class DevCommand {
     @Option(
         names = "--data-dir",
         paramLabel = "DIR",
-        defaultValue = "reflux-data/broker",
+        defaultValue = ".reflux/broker",
         description = "Kept between starts (default: ${DEFAULT-VALUE}).")
     private Path dataDir;
 
