@@ -62,7 +62,7 @@ final class EvaluateCommand implements Runnable {
       description = "Processor threads (default: ${DEFAULT-VALUE}).")
   private int threads;
 
-  @Option(names = "--device", defaultValue = "cpu", description = "cpu, cuda or cuda:N.")
+  @Option(names = "--device", defaultValue = "cpu", description = "cpu, cuda[:N] or tensorrt[:N].")
   private String device;
 
   @Option(names = "--json", paramLabel = "FILE", description = "Also write the figures here.")
@@ -89,7 +89,7 @@ final class EvaluateCommand implements Runnable {
             student,
             against,
             examples,
-            new Evaluation.Options(maxTokens, SLOTS, new RuntimeOptions(threads, device)));
+            new Evaluation.Options(maxTokens, SLOTS, RuntimeOptions.of(threads, device)));
     row(out, "accuracy", OptionalDouble.of(report.accuracy()));
     row(out, "teacher accuracy", report.teacherAccuracy());
     row(out, "agreement", report.agreement());

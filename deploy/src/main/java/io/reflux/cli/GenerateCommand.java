@@ -78,7 +78,7 @@ final class GenerateCommand implements Callable<Integer> {
       description = "Processor threads (default: ${DEFAULT-VALUE}).")
   private int threads;
 
-  @Option(names = "--device", defaultValue = "cpu", description = "cpu, cuda or cuda:N.")
+  @Option(names = "--device", defaultValue = "cpu", description = "cpu, cuda[:N] or tensorrt[:N].")
   private String device;
 
   @Option(
@@ -127,7 +127,7 @@ final class GenerateCommand implements Callable<Integer> {
             loaded.config(),
             loaded.weights(),
             new EngineOptions(1, positions),
-            new RuntimeOptions(threads, device))) {
+            RuntimeOptions.of(threads, device))) {
       long started = System.nanoTime();
       Generation generation = engine.submit(request, show).result().get();
       double seconds = (System.nanoTime() - started) / 1e9;

@@ -127,7 +127,7 @@ abstract class ServiceCommand implements Callable<Integer> {
         description = "Hugging Face directory of the teacher (reflux.score.teacher).")
     private Path teacher;
 
-    @Option(names = "--device", description = "cpu, cuda or cuda:N (reflux.score.device).")
+    @Option(names = "--device", description = "cpu, cuda[:N] or tensorrt[:N] (reflux.score.device).")
     private String device;
 
     @Override

@@ -56,7 +56,7 @@ public interface ServerConfig {
   @WithDefault("1")
   int threads();
 
-  /** {@code cpu}, {@code cuda} or {@code cuda:N}. */
+  /** {@code cpu}, {@code cuda[:N]} or {@code tensorrt[:N]}. */
   @WithDefault("cpu")
   String device();
 

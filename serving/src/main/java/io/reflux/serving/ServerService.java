@@ -64,7 +64,7 @@ public final class ServerService implements Service {
                 config.keepSnapshots(),
                 config.slots(),
                 config.maxPositions(),
-                new RuntimeOptions(config.threads(), config.device())));
+                RuntimeOptions.of(config.threads(), config.device())));
     api =
         new OpenAiApi(
             subscriber,

@@ -153,7 +153,7 @@ final class RolloutWriter implements AutoCloseable {
                   student,
                   renewal.get().weights(),
                   new EngineOptions(config.rolloutSlots(), positions),
-                  new RuntimeOptions(1, "cpu"));
+                  RuntimeOptions.DEFAULT);
         }
         sendDone();
         submit(engine, step);

@@ -174,7 +174,7 @@ final class SnapshotMaker implements AutoCloseable {
 
   private Scorer scorer(LanguageModel model) {
     int k = Math.min(OWN_IDS, model.config().vocabularySize());
-    return new Scorer(model.config(), model.weights(), k, new RuntimeOptions(1, "cpu"));
+    return new Scorer(model.config(), model.weights(), k, RuntimeOptions.DEFAULT);
   }
 
   private SnapshotInfo info(Candidate candidate, LanguageModel artefact, SnapshotQuality quality) {

@@ -52,7 +52,7 @@ public interface ScorerConfig {
   @WithDefault("1")
   int threads();
 
-  /** cpu, cuda or cuda:N. */
+  /** cpu, cuda[:N] or tensorrt[:N]. */
   @WithDefault("cpu")
   String device();
 

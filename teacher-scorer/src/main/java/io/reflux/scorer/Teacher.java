@@ -90,7 +90,7 @@ final class Teacher implements AutoCloseable {
         "top-k",
         settings.topK(),
         "1 to " + vocabulary + ", the teacher's vocabulary");
-    RuntimeOptions runtime = new RuntimeOptions(settings.threads(), settings.device());
+    RuntimeOptions runtime = RuntimeOptions.of(settings.threads(), settings.device());
     Scorer scorer = new Scorer(model.config(), model.weights(), settings.topK(), runtime);
     try {
       GenerationEngine engine =

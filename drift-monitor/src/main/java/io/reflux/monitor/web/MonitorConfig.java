@@ -81,7 +81,7 @@ public interface MonitorConfig {
     @WithDefault("1")
     int threads();
 
-    /** {@code cpu}, {@code cuda} or {@code cuda:N}. */
+    /** {@code cpu}, {@code cuda[:N]} or {@code tensorrt[:N]}. */
     @WithDefault("cpu")
     String device();
 

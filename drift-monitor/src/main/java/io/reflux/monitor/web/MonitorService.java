@@ -62,7 +62,7 @@ public final class MonitorService implements Service {
     MonitorConfig.Probe probing = config.probe();
     ProbeOptions probeOptions =
         new ProbeOptions(
-            new RuntimeOptions(probing.threads(), probing.device()),
+            RuntimeOptions.of(probing.threads(), probing.device()),
             probing.maxRequestsPerSecond(),
             probing.sampling(),
             probing.batchTokens(),

@@ -13,16 +13,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
-import java.util.Locale;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** Opens sessions the way Reflux wants them, and turns the runtime's errors into one line. */
 final class OrtSessions {
-  private static final Pattern DEVICE = Pattern.compile("cpu|cuda(?::(\\d{1,3}))?");
-
   private OrtSessions() {}
 
   /** The runtime; one a process, never closed. */
@@ -132,13 +127,9 @@ final class OrtSessions {
     }
   }
 
-  private static void addDevice(OrtSession.SessionOptions session, String device)
+  private static void addDevice(OrtSession.SessionOptions session, Device device)
       throws OrtException {
-    Matcher matcher = DEVICE.matcher(device.toLowerCase(Locale.ROOT));
-    if (!matcher.matches()) {
-      throw new ModelException("device: " + device + " (expected: cpu, cuda or cuda:N)");
-    }
-    if (device.equalsIgnoreCase("cpu")) {
+    if (device.kind() == Device.Kind.CPU) {
       return;
     }
     EnumSet<OrtProvider> providers = OrtEnvironment.getAvailableProviders();
@@ -152,7 +143,10 @@ final class OrtSessions {
               + " on the class path in place of onnxruntime)");
     }
     try {
-      session.addCUDA(matcher.group(1) == null ? 0 : Integer.parseInt(matcher.group(1)));
+      if (device.kind() == Device.Kind.TENSORRT) {
+        session.addTensorrt(device.index());
+      }
+      session.addCUDA(device.index());
     } catch (OrtException e) {
       throw failure("device: " + device + " cannot be used (expected: its driver and CUDA)", e);
     }

@@ -232,11 +232,10 @@ class ScorerTest {
   void devicesThatAreNotThereAreRefusedByName() {
     SmallModels model = SmallModels.QWEN2_WITH_BIAS;
     Weights weights = RandomModel.variedWeights(model.config(), 7);
-    assertThatThrownBy(() -> new Scorer(model.config(), weights, 3, new RuntimeOptions(1, "tpu")))
+    assertThatThrownBy(() -> new Scorer(model.config(), weights, 3, RuntimeOptions.of(1, "tpu")))
         .isInstanceOf(ModelException.class)
-        .hasMessage("device: tpu (expected: cpu, cuda or cuda:N)");
-    assertThatThrownBy(
-            () -> new Scorer(model.config(), weights, 3, new RuntimeOptions(1, "cuda:1")))
+        .hasMessage("device: tpu (expected: cpu, cuda[:N] or tensorrt[:N])");
+    assertThatThrownBy(() -> new Scorer(model.config(), weights, 3, RuntimeOptions.of(1, "cuda:1")))
         .isInstanceOf(ModelException.class)
         .hasMessageStartingWith("device: cuda:1 (expected: cpu; ")
         .hasMessageContaining("onnxruntime_gpu");
