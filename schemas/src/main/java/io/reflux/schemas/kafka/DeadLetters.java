@@ -4,16 +4,26 @@ import io.reflux.schemas.avro.DeadLetter;
 import io.reflux.schemas.registry.RecordCodec;
 import java.nio.ByteBuffer;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.Headers;
 
-/** Where a service puts records that it could not use, whole and with the reason. */
+/**
+ * Where a service puts records that it could not use, whole and with the reason. A letter carries
+ * the record's trace context.
+ */
 public final class DeadLetters {
   /** Most bytes kept of a record's value. */
   public static final int MAX_VALUE_BYTES = 512 << 10;
+
+  /** W3C trace context. */
+  private static final List<String> TRACE_HEADERS = List.of("traceparent", "tracestate");
 
   private final String service;
   private final RecordCodec codec;
@@ -40,7 +50,8 @@ public final class DeadLetters {
         record.value() == null ? new byte[0] : record.value(),
         record.reason(),
         record.message(),
-        attempts);
+        attempts,
+        record.headers());
   }
 
   /**
@@ -67,7 +78,8 @@ public final class DeadLetters {
         value,
         reason,
         message,
-        attempts);
+        attempts,
+        original.headers());
   }
 
   private CompletableFuture<RecordMetadata> send(
@@ -78,7 +90,8 @@ public final class DeadLetters {
       byte[] value,
       String reason,
       String message,
-      int attempts) {
+      int attempts,
+      Headers headers) {
     DeadLetter letter =
         DeadLetter.newBuilder()
             .setService(service)
@@ -94,6 +107,14 @@ public final class DeadLetters {
             .setAttempts(attempts)
             .setFailedAt(Instant.now())
             .build();
-    return writer.send(topic + "/" + partition + "/" + offset, letter);
+    return writer.send(topic + "/" + partition + "/" + offset, letter, null, trace(headers));
+  }
+
+  private static List<Header> trace(Headers headers) {
+    List<Header> trace = new ArrayList<>();
+    for (String name : TRACE_HEADERS) {
+      headers.headers(name).forEach(trace::add);
+    }
+    return trace;
   }
 }

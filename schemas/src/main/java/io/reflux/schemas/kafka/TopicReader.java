@@ -28,6 +28,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidGroupIdException;
+import org.apache.kafka.common.header.Headers;
 
 /**
  * Reads records of one type, and puts those together that came in pieces. Belongs to one thread, as
@@ -308,7 +309,7 @@ public final class TopicReader<T extends SpecificRecord> implements AutoCloseabl
           undecodable(record, record.value(), "bad_chunk_header", "header " + Chunk.HEADER));
     } else if (record.value() != null || !topic.compacted()) {
       // Deleted keys of compacted topics are passed over.
-      decode(record, record.value(), received, undecodable);
+      decode(record, record.value(), record.headers(), received, undecodable);
     }
     assembly.advanceTo(record.offset() + 1);
   }
@@ -342,7 +343,7 @@ public final class TopicReader<T extends SpecificRecord> implements AutoCloseabl
     if (group.isComplete()) {
       byte[] whole = group.concatenated();
       if (group.isSound(whole)) {
-        decode(record, whole, received, undecodable);
+        decode(record, whole, group.first().headers(), received, undecodable);
       } else {
         undecodable.accept(
             undecodable(record, whole, "damaged_chunks", "checksum of " + group.progress()));
@@ -443,6 +444,7 @@ public final class TopicReader<T extends SpecificRecord> implements AutoCloseabl
   private void decode(
       ConsumerRecord<String, byte[]> record,
       byte[] value,
+      Headers headers,
       List<Received<T>> received,
       java.util.function.Consumer<Undecodable> undecodable) {
     try {
@@ -454,7 +456,8 @@ public final class TopicReader<T extends SpecificRecord> implements AutoCloseabl
               record.offset(),
               record.timestamp(),
               record.key(),
-              decoded));
+              decoded,
+              RecordHeadersCopy.of(headers)));
     } catch (DecodeException e) {
       undecodable.accept(undecodable(record, value, e.reason().code(), e.getMessage()));
     }
@@ -463,7 +466,14 @@ public final class TopicReader<T extends SpecificRecord> implements AutoCloseabl
   private static Undecodable undecodable(
       ConsumerRecord<String, byte[]> record, byte[] value, String reason, String message) {
     return new Undecodable(
-        record.topic(), record.partition(), record.offset(), record.key(), value, reason, message);
+        record.topic(),
+        record.partition(),
+        record.offset(),
+        record.key(),
+        value,
+        reason,
+        message,
+        RecordHeadersCopy.of(record.headers()));
   }
 
   private static TopicPartition partitionOf(ConsumerRecord<?, ?> record) {

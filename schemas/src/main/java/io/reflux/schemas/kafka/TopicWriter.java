@@ -4,6 +4,7 @@ import io.reflux.schemas.registry.RecordCodec;
 import io.reflux.schemas.service.RefluxException;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.zip.CRC32C;
@@ -11,6 +12,7 @@ import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.header.Header;
 
 /**
  * Writes records of one topic through a producer that the caller owns; with a transactional one the
@@ -36,9 +38,14 @@ public final class TopicWriter<T extends SpecificRecord> {
     this.producer = producer;
   }
 
-  /** As {@link #send(String, SpecificRecord, Instant)}, with the time of sending. */
+  /** Sends without headers, with the time of sending. */
   public CompletableFuture<RecordMetadata> send(String key, T value) {
     return send(key, value, null);
+  }
+
+  /** Sends without headers. */
+  public CompletableFuture<RecordMetadata> send(String key, T value, Instant timestamp) {
+    return send(key, value, timestamp, List.of());
   }
 
   /**
@@ -46,18 +53,20 @@ public final class TopicWriter<T extends SpecificRecord> {
    *
    * @param key may be null
    * @param timestamp the record's Kafka timestamp; null for the time of sending
+   * @param headers on the record, and on each of its pieces
    * @return completes when the broker has all of it, with the place of its last piece
    * @throws RefluxException when the value can never be sent: larger than {@link #MAX_VALUE_BYTES},
    *     or than a compacted topic takes in one record; or when the registry does not answer
    */
-  public CompletableFuture<RecordMetadata> send(String key, T value, Instant timestamp) {
+  public CompletableFuture<RecordMetadata> send(
+      String key, T value, Instant timestamp, Iterable<Header> headers) {
     byte[] bytes = codec.encode(topicName, value);
     Long millis = timestamp == null ? null : timestamp.toEpochMilli();
     if (bytes.length <= topic.maxRecordBytes()) {
-      return send(new ProducerRecord<>(topicName, null, millis, key, bytes));
+      return send(new ProducerRecord<>(topicName, null, millis, key, bytes, headers));
     }
     requireChunkable(bytes.length);
-    return sendPieces(key, bytes, millis);
+    return sendPieces(key, bytes, millis, headers);
   }
 
   /**
@@ -88,7 +97,8 @@ public final class TopicWriter<T extends SpecificRecord> {
     }
   }
 
-  private CompletableFuture<RecordMetadata> sendPieces(String key, byte[] bytes, Long millis) {
+  private CompletableFuture<RecordMetadata> sendPieces(
+      String key, byte[] bytes, Long millis, Iterable<Header> headers) {
     UUID group = UUID.randomUUID();
     int pieceBytes = topic.maxRecordBytes();
     int count = (bytes.length + pieceBytes - 1) / pieceBytes;
@@ -104,7 +114,7 @@ public final class TopicWriter<T extends SpecificRecord> {
       int from = index * pieceBytes;
       byte[] piece = Arrays.copyOfRange(bytes, from, Math.min(bytes.length, from + pieceBytes));
       ProducerRecord<String, byte[]> record =
-          new ProducerRecord<>(topicName, partition, millis, key, piece);
+          new ProducerRecord<>(topicName, partition, millis, key, piece, headers);
       record
           .headers()
           .add(new Chunk(group, index, count, bytes.length, (int) crc.getValue()).header());

@@ -36,6 +36,8 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -212,6 +214,27 @@ class ChunkingTest {
         .join();
 
     assertThat(producer.history()).allMatch(record -> record.timestamp() == 77);
+  }
+
+  @Test
+  void headersComeBackWithRecordsInPiecesAndWhole() {
+    MockProducer<String, byte[]> producer = producer();
+    TopicWriter<MirroredRequest> writer = new TopicWriter<>(TOPIC, NAME, codec, producer);
+    List<Header> headers = List.of(new RecordHeader("traceparent", new byte[] {1, 2}));
+    writer.send("a", request("a", 350), null, headers).join();
+    writer.send("b", request("b", 0), null, headers).join();
+    writer.send("c", request("c", 0)).join();
+
+    List<Received<MirroredRequest>> received =
+        reader(consumer(log(producer.history()))).poll(Duration.ofSeconds(1), undecodable::add);
+
+    assertThat(producer.history().get(1).headers().toArray()).contains(headers.get(0));
+    assertThat(received).extracting(Received::key).containsExactly("a", "b", "c");
+    assertThat(received.get(0).headers()).containsExactlyElementsOf(headers);
+    assertThat(received.get(1).headers()).containsExactlyElementsOf(headers);
+    assertThat(received.get(2).headers()).isEmpty();
+    assertThatThrownBy(() -> received.get(1).headers().remove("traceparent"))
+        .isInstanceOf(IllegalStateException.class);
   }
 
   @Test

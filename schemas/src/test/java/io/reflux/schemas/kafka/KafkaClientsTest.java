@@ -19,6 +19,8 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.errors.SerializationException;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -168,7 +170,16 @@ class KafkaClientsTest {
         .join();
     letters
         .send(
-            new Received<>("t.requests", 0, 9, 0, "k", Records.request("r", "p")),
+            new Received<>(
+                "t.requests",
+                0,
+                9,
+                0,
+                "k",
+                Records.request("r", "p"),
+                new RecordHeaders()
+                    .add("traceparent", new byte[] {1})
+                    .add("secret", new byte[] {2})),
             "tokenizer_mismatch",
             "one line",
             1)
@@ -186,6 +197,9 @@ class KafkaClientsTest {
     assertThat(clients.codec().decode("t.requests", value, MirroredRequest.class).getRequestId())
         .isEqualTo("r");
     assertThat(whole.getReason()).isEqualTo("tokenizer_mismatch");
+    assertThat(producer.history().get(1).headers())
+        .extracting(Header::key)
+        .containsExactly("traceparent");
   }
 
   private static DeadLetter letter(
