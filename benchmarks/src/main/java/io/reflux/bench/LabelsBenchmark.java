@@ -1,7 +1,7 @@
 package io.reflux.bench;
 
-import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.TopKBlock;
 import java.io.PrintWriter;
 import java.util.Random;
 
@@ -33,7 +33,7 @@ final class LabelsBenchmark implements Benchmark {
       throws Exception {
     String prefix = "v" + vocabulary + "_k" + k;
     for (int run = -WARM_UPS; run < runs; run++) {
-      SoftLabelBlock block = block(vocabulary, k, run);
+      TopKBlock block = block(vocabulary, k, run);
       int passes = 60;
       long started = System.nanoTime();
       byte[] bytes = new byte[0];
@@ -43,7 +43,7 @@ final class LabelsBenchmark implements Benchmark {
       double encode = passes * ROWS / ((System.nanoTime() - started) / 1e9);
       started = System.nanoTime();
       for (int pass = 0; pass < passes; pass++) {
-        SoftLabelCodec.decode(bytes, vocabulary);
+        SoftLabelCodec.decodeTopK(bytes, vocabulary);
       }
       double decode = passes * ROWS / ((System.nanoTime() - started) / 1e9);
       if (run >= 0) {
@@ -56,7 +56,7 @@ final class LabelsBenchmark implements Benchmark {
   }
 
   /** Geometric-like tails over random ids: what a language model's top-k looks like. */
-  private static SoftLabelBlock block(int vocabulary, int k, long seed) {
+  private static TopKBlock block(int vocabulary, int k, long seed) {
     Random random = new Random(seed);
     int[] ids = new int[ROWS * k];
     float[] logprobs = new float[ROWS * k];
@@ -80,6 +80,6 @@ final class LabelsBenchmark implements Benchmark {
       token[row] = logprobs[row * k];
       entropy[row] = (float) rowEntropy;
     }
-    return new SoftLabelBlock(ROWS, k, ids, logprobs, tail, token, entropy);
+    return new TopKBlock(ROWS, k, ids, logprobs, tail, token, entropy);
   }
 }

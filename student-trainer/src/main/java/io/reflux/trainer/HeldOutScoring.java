@@ -5,7 +5,7 @@ import io.reflux.model.divergence.TeacherStudentDivergence.Result;
 import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.Scorer;
 import io.reflux.model.runtime.Scores;
-import io.reflux.schemas.labels.SoftLabelBlock;
+import io.reflux.schemas.labels.TopKBlock;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -22,7 +22,7 @@ final class HeldOutScoring {
     Result total = Result.EMPTY;
     for (int from = 0; from < sorted.size(); from += BATCH) {
       List<LabelledSequence> batch = sorted.subList(from, Math.min(sorted.size(), from + BATCH));
-      List<SoftLabelBlock> blocks = batch.stream().map(LabelledSequence::block).toList();
+      List<TopKBlock> blocks = batch.stream().map(LabelledSequence::block).toList();
       List<ScoreRequest> requests = new ArrayList<>();
       for (int i = 0; i < batch.size(); i++) {
         LabelledSequence sequence = batch.get(i);
@@ -35,7 +35,7 @@ final class HeldOutScoring {
       }
       List<Scores> scores = scorer.score(requests);
       for (int i = 0; i < batch.size(); i++) {
-        SoftLabelBlock block = blocks.get(i);
+        TopKBlock block = blocks.get(i);
         total =
             total.plus(
                 TeacherStudentDivergence.compare(

@@ -3,9 +3,9 @@ package io.reflux.trainer;
 import io.reflux.model.LanguageModel;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.SoftLabels;
-import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
+import io.reflux.schemas.labels.TopKBlock;
 import java.nio.ByteBuffer;
 import java.util.Optional;
 
@@ -102,7 +102,7 @@ final class LabelIntake {
           "loss_mask: %d bytes (expected: %d rows)".formatted(mask.remaining(), rows));
     }
     try {
-      SoftLabelBlock block = SoftLabelCodec.decode(bytes(labels.getLabels()), vocabularySize);
+      TopKBlock block = SoftLabelCodec.decodeTopK(bytes(labels.getLabels()), vocabularySize);
       if (block.rows() != rows) {
         return refusal(
             "bad_labels", "labels: %d rows (expected: %d)".formatted(block.rows(), rows));

@@ -1,8 +1,8 @@
 package io.reflux.trainer;
 
-import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
+import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.trainer.nn.TrainingSequence;
 import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
 
@@ -42,16 +42,16 @@ record LabelledSequence(
   }
 
   /** The distributions. The bytes were decoded once before the sequence was taken in. */
-  SoftLabelBlock block() {
+  TopKBlock block() {
     try {
-      return SoftLabelCodec.decode(labels, vocabularySize);
+      return SoftLabelCodec.decodeTopK(labels, vocabularySize);
     } catch (SoftLabelFormatException e) {
       throw new IllegalStateException("labels of " + requestId + " were readable before", e);
     }
   }
 
   TrainingSequence toTraining() {
-    SoftLabelBlock block = block();
+    TopKBlock block = block();
     float[] weights = new float[rows()];
     for (int row = 0; row < weights.length; row++) {
       boolean counts = lossMask.length == 0 || (lossMask[row / 8] >> row % 8 & 1) == 1;

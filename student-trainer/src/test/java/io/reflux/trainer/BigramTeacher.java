@@ -1,7 +1,7 @@
 package io.reflux.trainer;
 
-import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.TopKBlock;
 import java.util.Arrays;
 import java.util.Random;
 
@@ -38,7 +38,7 @@ final class BigramTeacher {
     return ids;
   }
 
-  SoftLabelBlock labels(int[] ids, int promptLength) {
+  TopKBlock labels(int[] ids, int promptLength) {
     int rows = ids.length - promptLength;
     int[] top = new int[rows * K];
     float[] logprobs = new float[rows * K];
@@ -56,7 +56,7 @@ final class BigramTeacher {
       token[row] = (float) Math.log(ids[promptLength + row] == likeliest ? LIKELIEST : rest);
       entropy[row] = (float) (-LIKELIEST * Math.log(LIKELIEST) - (1 - LIKELIEST) * Math.log(rest));
     }
-    return new SoftLabelBlock(rows, K, top, logprobs, tail, token, entropy);
+    return new TopKBlock(rows, K, top, logprobs, tail, token, entropy);
   }
 
   LabelledSequence sequence(String requestId, Random random, long studentStep) {

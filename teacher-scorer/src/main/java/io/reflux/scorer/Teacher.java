@@ -18,8 +18,8 @@ import io.reflux.schemas.avro.Message;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.Rollout;
-import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.schemas.service.RefluxException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -281,7 +281,7 @@ final class Teacher implements AutoCloseable {
 
   private byte[] encode(Scores scores) {
     return SoftLabelCodec.encode(
-        new SoftLabelBlock(
+        new TopKBlock(
             scores.rows(),
             scores.k(),
             scores.topIds(),

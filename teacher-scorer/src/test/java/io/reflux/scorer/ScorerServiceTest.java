@@ -20,8 +20,8 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
-import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.schemas.service.RefluxException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -232,8 +232,8 @@ class ScorerServiceTest {
   private static void assertLabelsAgree(SoftLabels labels) throws Exception {
     int[] ids = ids(labels);
     double[][] logits = ReferenceForward.logits(model.config(), model.weights(), ids);
-    SoftLabelBlock block =
-        SoftLabelCodec.decode(bytes(labels.getLabels()), model.config().vocabularySize());
+    TopKBlock block =
+        SoftLabelCodec.decodeTopK(bytes(labels.getLabels()), model.config().vocabularySize());
     assertThat(block.rows()).isEqualTo(ids.length - labels.getPromptLength());
     for (int row = 0; row < block.rows(); row++) {
       int position = labels.getPromptLength() + row;

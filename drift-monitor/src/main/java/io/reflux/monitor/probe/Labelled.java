@@ -4,9 +4,9 @@ import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.Scores;
 import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.kafka.Received;
-import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
+import io.reflux.schemas.labels.TopKBlock;
 import java.nio.ByteBuffer;
 
 /**
@@ -17,8 +17,7 @@ import java.nio.ByteBuffer;
  * @param counted which rows count, or null when all do
  */
 @SuppressWarnings("ArrayRecordComponent") // never compared, and handed to the scorer as it is
-record Labelled(
-    Received<SoftLabels> received, int[] tokenIds, SoftLabelBlock block, boolean[] counted) {
+record Labelled(Received<SoftLabels> received, int[] tokenIds, TopKBlock block, boolean[] counted) {
 
   /**
    * @param received one that {@link ServedStudent#refuse(SoftLabels)} does not refuse
@@ -27,8 +26,8 @@ record Labelled(
   static Labelled of(Received<SoftLabels> received) throws SoftLabelFormatException {
     SoftLabels record = received.value();
     int[] ids = record.getTokenIds().stream().mapToInt(Integer::intValue).toArray();
-    SoftLabelBlock block =
-        SoftLabelCodec.decode(bytes(record.getLabels()), record.getVocabularySize());
+    TopKBlock block =
+        SoftLabelCodec.decodeTopK(bytes(record.getLabels()), record.getVocabularySize());
     int positions = ids.length - record.getPromptLength();
     return new Labelled(received, ids, block, mask(record.getLossMask(), positions));
   }
@@ -54,7 +53,7 @@ record Labelled(
   }
 
   /** The teacher's rows that count. */
-  SoftLabelBlock countedBlock() {
+  TopKBlock countedBlock() {
     if (counted == null) {
       return block;
     }
@@ -69,7 +68,7 @@ record Labelled(
         to++;
       }
     }
-    return new SoftLabelBlock(
+    return new TopKBlock(
         rows,
         k,
         ids,

@@ -11,7 +11,7 @@ import io.reflux.schemas.avro.Divergence;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.kafka.Received;
-import io.reflux.schemas.labels.SoftLabelBlock;
+import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.snapshots.FetchedSnapshot;
 import java.util.ArrayList;
 import java.util.List;
@@ -133,7 +133,7 @@ final class ServedStudent implements AutoCloseable {
 
   private Divergence divergence(Labelled labelled, Scores scores) {
     SoftLabels labels = labelled.received().value();
-    SoftLabelBlock teacher = labelled.countedBlock();
+    TopKBlock teacher = labelled.countedBlock();
     TeacherStudentDivergence.Result result =
         TeacherStudentDivergence.compare(
             teacher.rows(),

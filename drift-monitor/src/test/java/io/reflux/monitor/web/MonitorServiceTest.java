@@ -29,8 +29,8 @@ import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.Topic;
 import io.reflux.schemas.kafka.TopicReader;
 import io.reflux.schemas.kafka.Topics;
-import io.reflux.schemas.labels.SoftLabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotPublisher;
 import java.net.URI;
@@ -234,8 +234,8 @@ class MonitorServiceTest {
     try (Scorer scorer =
         new Scorer(CONFIG, labeller.weights(), LABEL_IDS, RuntimeOptions.DEFAULT)) {
       Scores scores = scorer.score(List.of(ScoreRequest.of(tokens, 5))).get(0);
-      SoftLabelBlock block =
-          new SoftLabelBlock(
+      TopKBlock block =
+          new TopKBlock(
               scores.rows(),
               scores.k(),
               scores.topIds(),

@@ -1,34 +1,26 @@
 package io.reflux.schemas.labels;
 
+import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.zip.CRC32C;
 
-/**
- * The bytes of {@code SoftLabels.labels}; docs/SOFT_LABELS.md describes the format.
- *
- * <p>Exact: ids, which id is likeliest, that there is no tail. Approximate: log-probs to 1/512 nat
- * where p > e^-2, to 1/128 where p > e^-5, to 1/32 below (before rows are made to sum to one, which
- * moves a row by at most its own mean error); tail log mass and the log-prob of a token outside the
- * k ids to 1/2048; entropy to 1/8192 nat. Log-probs below -255 come back as about -255.97, tail log
- * masses below -63.99 as none. Ids whose log-probs fall into one cell may change places, the
- * likeliest excepted.
- */
+/** The bytes of {@code SoftLabels.labels}; docs/SOFT_LABELS.md describes the formats. */
 public final class SoftLabelCodec {
-  /** Highest format tag that this build reads, and the one that it writes. */
-  public static final int FORMAT = 1;
+  /** Highest format tag that this build reads. */
+  public static final int MAX_FORMAT = 4;
 
-  /** Largest vocabulary that the format can name. */
+  /** Largest vocabulary that the formats can name. */
   public static final int MAX_VOCABULARY_SIZE = 1 << 20;
 
   /** Most ids in a block; a lying header asks for no more memory than this. */
   private static final int MAX_ENTRIES = 1 << 26;
 
-  private static final int FLAG_NORMALISED = 1;
+  private static final int TOPK = 2;
+  private static final int SAMPLED = 3;
+  private static final int SUPPORT = 4;
   private static final int CHECKSUM_BYTES = 4;
-
-  /** How far from one a row may sum and still count as normalised. */
-  private static final double SUM_TOLERANCE = 1e-3;
 
   private SoftLabelCodec() {}
 
@@ -38,160 +30,185 @@ public final class SoftLabelCodec {
    * @throws IllegalArgumentException when a row is no distribution: an id outside the vocabulary or
    *     twice, log-probs above 0, not a number or not likeliest first
    */
-  public static byte[] encode(SoftLabelBlock block, int vocabularySize) {
-    requireShape(block, vocabularySize);
-    boolean normalised = true;
-    for (int row = 0; row < block.rows(); row++) {
-      normalised &= requireLogprobs(block, row);
-    }
-    int k = block.k();
-    BitWriter out = new BitWriter(32 + block.rows() * (8 + 3 * k));
-    out.writeByte(FORMAT);
-    out.writeByte(normalised ? FLAG_NORMALISED : 0);
-    out.writeVarint(vocabularySize);
-    out.writeVarint(block.rows());
-    out.writeVarint(k);
-    TopKFormat format = new TopKFormat(vocabularySize, k, normalised);
-    for (int row = 0; row < block.rows(); row++) {
-      format.write(block, row, out);
-    }
-    out.align();
-    int checksum = checksum(out.array(), out.size());
-    out.write(checksum, 32);
-    return Arrays.copyOf(out.array(), out.size());
-  }
-
-  private static void requireShape(SoftLabelBlock block, int vocabularySize) {
+  public static byte[] encode(LabelBlock block, int vocabularySize) {
     if (vocabularySize < 1 || vocabularySize > MAX_VOCABULARY_SIZE) {
       throw new IllegalArgumentException(
           "vocabularySize: " + vocabularySize + " (expected: 1 to " + MAX_VOCABULARY_SIZE + ")");
     }
-    int least = block.rows() == 0 ? 0 : 1;
-    if (block.k() < least || block.k() > vocabularySize) {
-      throw new IllegalArgumentException(
-          "k: " + block.k() + " (expected: " + least + " to " + vocabularySize + ")");
+    BitWriter out = new BitWriter(1024);
+    if (block instanceof TopKBlock topK) {
+      writeHeader(TOPK, vocabularySize, block.rows(), topK.k(), out);
+      writeInts(topK.ids(), out);
+      writeFloats(topK.logprobs(), out);
+      writeFloats(topK.tailLogMass(), out);
+    } else if (block instanceof SampledBlock sampled) {
+      writeHeader(SAMPLED, vocabularySize, block.rows(), sampled.draws(), out);
+      writeInts(sampled.starts(), out);
+      writeInts(sampled.ids(), out);
+      writeInts(sampled.counts(), out);
+    } else if (block instanceof SupportBlock support) {
+      writeHeader(SUPPORT, vocabularySize, block.rows(), support.k(), out);
+      out.write(support.supportChecksum(), 32);
+      writeFloats(support.logprobs(), out);
+      writeFloats(support.tailLogMass(), out);
     }
-    if (block.ids().length > MAX_ENTRIES) {
-      throw new IllegalArgumentException(
-          "rows * k: " + block.ids().length + " (expected: at most " + MAX_ENTRIES + ")");
+    writeFloats(block.tokenLogprobs(), out);
+    writeFloats(block.entropy(), out);
+    out.write(checksum(out.array(), out.size()), 32);
+    return Arrays.copyOf(out.array(), out.size());
+  }
+
+  private static void writeHeader(int tag, int vocabularySize, int rows, int width, BitWriter out) {
+    out.writeByte(tag);
+    out.writeVarint(vocabularySize);
+    out.writeVarint(rows);
+    out.writeVarint(width);
+  }
+
+  private static void writeInts(int[] values, BitWriter out) {
+    for (int value : values) {
+      out.write(value, 32);
     }
   }
 
-  /** Returns whether the row sums to one. */
-  private static boolean requireLogprobs(SoftLabelBlock block, int row) {
-    double sum = requireLogprob("tailLogMass", row, block.tailLogMass()[row]);
-    float previous = Float.POSITIVE_INFINITY;
-    for (int i = row * block.k(); i < (row + 1) * block.k(); i++) {
-      float logprob = block.logprobs()[i];
-      sum += requireLogprob("logprobs", row, logprob);
-      if (logprob > previous) {
-        throw new IllegalArgumentException(
-            "logprobs, row "
-                + row
-                + ": "
-                + logprob
-                + " after "
-                + previous
-                + " (expected: likeliest first)");
-      }
-      previous = logprob;
+  private static void writeFloats(float[] values, BitWriter out) {
+    for (float value : values) {
+      out.write(Float.floatToIntBits(value), 32);
     }
-    requireLogprob("tokenLogprobs", row, block.tokenLogprobs()[row]);
-    float entropy = block.entropy()[row];
-    if (!(entropy >= -SUM_TOLERANCE && entropy < Float.POSITIVE_INFINITY)) {
-      throw new IllegalArgumentException(
-          "entropy, row " + row + ": " + entropy + " (expected: 0 or more)");
-    }
-    return Math.abs(sum - 1) <= SUM_TOLERANCE;
-  }
-
-  private static double requireLogprob(String name, int row, float value) {
-    // A little above zero is rounding.
-    if (!(value <= SUM_TOLERANCE)) {
-      throw new IllegalArgumentException(
-          name + ", row " + row + ": " + value + " (expected: 0 or less)");
-    }
-    return Math.exp(value);
   }
 
   /**
-   * Decodes a block; rows come likeliest first.
+   * Decodes a block of any encoding.
    *
    * @param vocabularySize what the bytes must be of
    * @throws SoftLabelFormatException when the bytes are of another format or vocabulary, or damaged
    */
-  public static SoftLabelBlock decode(byte[] bytes, int vocabularySize)
+  public static LabelBlock decode(byte[] bytes, int vocabularySize)
       throws SoftLabelFormatException {
     if (bytes.length == 0) {
       throw new SoftLabelFormatException("Soft labels: no bytes");
     }
     int tag = bytes[0] & 0xff;
-    if (tag != FORMAT) {
+    if (tag < 1 || tag > MAX_FORMAT) {
       throw new SoftLabelFormatException(
-          "Unknown label format " + tag + ", this build reads up to " + FORMAT);
+          "Unknown label format " + tag + ", this build reads up to " + MAX_FORMAT);
     }
     int end = bytes.length - CHECKSUM_BYTES;
     if (end < 1 || checksum(bytes, end) != ByteBuffer.wrap(bytes, end, CHECKSUM_BYTES).getInt()) {
       throw new SoftLabelFormatException(
           "Soft labels are damaged: " + bytes.length + " bytes whose checksum does not hold");
     }
-    BitReader in = new BitReader(bytes, 1, end);
-    int flags = in.read(8);
-    if ((flags & ~FLAG_NORMALISED) != 0) {
-      throw new SoftLabelFormatException("Soft labels: unknown flags " + flags);
+    if (tag == 1) {
+      return TopKFormat.decode(bytes, vocabularySize);
     }
-    int vocabulary = in.readVarint();
-    if (vocabulary != vocabularySize) {
-      throw new SoftLabelFormatException(
-          "Soft labels of vocabulary " + vocabulary + " (expected: " + vocabularySize + ")");
+    ByteBuffer in = ByteBuffer.wrap(bytes, 1, end - 1);
+    try {
+      int vocabulary = readVarint(in);
+      if (vocabulary != vocabularySize) {
+        throw new SoftLabelFormatException(
+            "Soft labels of vocabulary " + vocabulary + " (expected: " + vocabularySize + ")");
+      }
+      int rows = readVarint(in);
+      int k = readVarint(in);
+      if ((long) rows * k > MAX_ENTRIES || rows > in.remaining()) {
+        throw new SoftLabelFormatException("Soft labels are damaged: " + rows + " rows of " + k);
+      }
+      LabelBlock block =
+          switch (tag) {
+            case TOPK ->
+                new TopKBlock(
+                    rows,
+                    k,
+                    ints(in, rows * k),
+                    floats(in, rows * k),
+                    floats(in, rows),
+                    floats(in, rows),
+                    floats(in, rows));
+            case SAMPLED -> {
+              int[] starts = ints(in, rows + 1);
+              yield new SampledBlock(
+                  rows,
+                  k,
+                  starts,
+                  ints(in, starts[rows]),
+                  ints(in, starts[rows]),
+                  floats(in, rows),
+                  floats(in, rows));
+            }
+            default ->
+                new SupportBlock(
+                    rows,
+                    k,
+                    in.getInt(),
+                    floats(in, rows * k),
+                    floats(in, rows),
+                    floats(in, rows),
+                    floats(in, rows));
+          };
+      if (in.hasRemaining()) {
+        throw new SoftLabelFormatException(
+            "Soft labels: " + in.remaining() + " bytes after the last row");
+      }
+      return block;
+    } catch (IllegalArgumentException | BufferUnderflowException e) {
+      throw new SoftLabelFormatException("Soft labels are damaged: " + e.getMessage());
     }
-    int rows = in.readVarint();
-    int k = in.readVarint();
-    requirePlausible(rows, k, vocabulary, in.remainingBits());
-    SoftLabelBlock block =
-        new SoftLabelBlock(
-            rows,
-            k,
-            new int[rows * k],
-            new float[rows * k],
-            new float[rows],
-            new float[rows],
-            new float[rows]);
-    TopKFormat format = new TopKFormat(vocabulary, k, (flags & FLAG_NORMALISED) != 0);
-    for (int row = 0; row < rows; row++) {
-      format.read(in, block, row);
-    }
-    if (in.remainingBits() >= 8) {
-      throw new SoftLabelFormatException(
-          "Soft labels: " + in.remainingBits() / 8 + " bytes after the last row");
-    }
-    return block;
   }
 
-  /** Before any array is made: each row and each id takes some bits. */
-  private static void requirePlausible(int rows, int k, int vocabulary, long bits)
+  /**
+   * Decodes a block that must be of {@link LabelEncoding#TOPK}.
+   *
+   * @throws SoftLabelFormatException as {@link #decode}, and when the block is of another encoding
+   */
+  public static TopKBlock decodeTopK(byte[] bytes, int vocabularySize)
       throws SoftLabelFormatException {
-    boolean plausible =
-        vocabulary <= MAX_VOCABULARY_SIZE
-            && k <= vocabulary
-            && (k > 0 || rows == 0)
-            && (long) rows * k <= MAX_ENTRIES
-            && (long) rows * (TopKFormat.MIN_ROW_BITS + k) <= bits;
-    if (!plausible) {
-      throw new SoftLabelFormatException(
-          "Soft labels are damaged: rows, k, vocabulary: "
-              + rows
-              + ", "
-              + k
-              + ", "
-              + vocabulary
-              + " in "
-              + bits / 8
-              + " bytes");
+    LabelBlock block = decode(bytes, vocabularySize);
+    if (block instanceof TopKBlock topK) {
+      return topK;
+    }
+    throw new SoftLabelFormatException(
+        "Soft labels of encoding "
+            + block.encoding().name().toLowerCase(Locale.ROOT)
+            + " (expected: topk)");
+  }
+
+  private static int readVarint(ByteBuffer in) throws SoftLabelFormatException {
+    long value = 0;
+    for (int shift = 0; shift < 35; shift += 7) {
+      int next = in.get();
+      value |= (long) (next & 0x7f) << shift;
+      if (next >= 0 && value <= Integer.MAX_VALUE) {
+        return (int) value;
+      }
+    }
+    throw new SoftLabelFormatException("Soft labels are damaged: a count beyond 31 bits");
+  }
+
+  private static int[] ints(ByteBuffer in, int count) throws SoftLabelFormatException {
+    requireRemaining(in, count);
+    int[] values = new int[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = in.getInt();
+    }
+    return values;
+  }
+
+  private static float[] floats(ByteBuffer in, int count) throws SoftLabelFormatException {
+    requireRemaining(in, count);
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = Float.intBitsToFloat(in.getInt());
+    }
+    return values;
+  }
+
+  private static void requireRemaining(ByteBuffer in, int count) throws SoftLabelFormatException {
+    if (count < 0 || in.remaining() / 4 < count) {
+      throw new SoftLabelFormatException("Soft labels end early");
     }
   }
 
-  private static int checksum(byte[] bytes, int length) {
+  static int checksum(byte[] bytes, int length) {
     CRC32C crc = new CRC32C();
     crc.update(bytes, 0, length);
     return (int) crc.getValue();

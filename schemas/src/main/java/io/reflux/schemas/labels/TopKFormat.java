@@ -10,6 +10,17 @@ import java.util.Arrays;
  * profits where ids cluster.
  */
 final class TopKFormat {
+  static final int FORMAT = 1;
+
+  private static final int FLAG_NORMALISED = 1;
+  private static final int CHECKSUM_BYTES = 4;
+
+  /** Most ids in a block; a lying header asks for no more memory than this. */
+  private static final int MAX_ENTRIES = 1 << 26;
+
+  /** How far from one a row may sum and still count as normalised. */
+  private static final double SUM_TOLERANCE = 1e-3;
+
   private static final double CELLS_PER_NAT = 16;
   private static final int CELL_BITS = 12;
   private static final int MAX_CELL = (1 << CELL_BITS) - 1;
@@ -58,7 +69,152 @@ final class TopKFormat {
     this.byLikelihood = new long[k];
   }
 
-  void write(SoftLabelBlock block, int row, BitWriter out) {
+  /**
+   * Encodes a block: what releases before format 2 wrote.
+   *
+   * @throws IllegalArgumentException when a row is no distribution: an id outside the vocabulary or
+   *     twice, log-probs above 0, not a number or not likeliest first
+   */
+  static byte[] encode(TopKBlock block, int vocabularySize) {
+    requireShape(block, vocabularySize);
+    boolean normalised = true;
+    for (int row = 0; row < block.rows(); row++) {
+      normalised &= requireLogprobs(block, row);
+    }
+    int k = block.k();
+    BitWriter out = new BitWriter(32 + block.rows() * (8 + 3 * k));
+    out.writeByte(FORMAT);
+    out.writeByte(normalised ? FLAG_NORMALISED : 0);
+    out.writeVarint(vocabularySize);
+    out.writeVarint(block.rows());
+    out.writeVarint(k);
+    TopKFormat format = new TopKFormat(vocabularySize, k, normalised);
+    for (int row = 0; row < block.rows(); row++) {
+      format.write(block, row, out);
+    }
+    out.align();
+    int checksum = SoftLabelCodec.checksum(out.array(), out.size());
+    out.write(checksum, 32);
+    return Arrays.copyOf(out.array(), out.size());
+  }
+
+  private static void requireShape(TopKBlock block, int vocabularySize) {
+    if (vocabularySize < 1 || vocabularySize > SoftLabelCodec.MAX_VOCABULARY_SIZE) {
+      throw new IllegalArgumentException(
+          "vocabularySize: "
+              + vocabularySize
+              + " (expected: 1 to "
+              + SoftLabelCodec.MAX_VOCABULARY_SIZE
+              + ")");
+    }
+    int least = block.rows() == 0 ? 0 : 1;
+    if (block.k() < least || block.k() > vocabularySize) {
+      throw new IllegalArgumentException(
+          "k: " + block.k() + " (expected: " + least + " to " + vocabularySize + ")");
+    }
+    if (block.ids().length > MAX_ENTRIES) {
+      throw new IllegalArgumentException(
+          "rows * k: " + block.ids().length + " (expected: at most " + MAX_ENTRIES + ")");
+    }
+  }
+
+  /** Returns whether the row sums to one. */
+  private static boolean requireLogprobs(TopKBlock block, int row) {
+    double sum = requireLogprob("tailLogMass", row, block.tailLogMass()[row]);
+    float previous = Float.POSITIVE_INFINITY;
+    for (int i = row * block.k(); i < (row + 1) * block.k(); i++) {
+      float logprob = block.logprobs()[i];
+      sum += requireLogprob("logprobs", row, logprob);
+      if (logprob > previous) {
+        throw new IllegalArgumentException(
+            "logprobs, row "
+                + row
+                + ": "
+                + logprob
+                + " after "
+                + previous
+                + " (expected: likeliest first)");
+      }
+      previous = logprob;
+    }
+    requireLogprob("tokenLogprobs", row, block.tokenLogprobs()[row]);
+    float entropy = block.entropy()[row];
+    if (!(entropy >= -SUM_TOLERANCE && entropy < Float.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "entropy, row " + row + ": " + entropy + " (expected: 0 or more)");
+    }
+    return Math.abs(sum - 1) <= SUM_TOLERANCE;
+  }
+
+  private static double requireLogprob(String name, int row, float value) {
+    // A little above zero is rounding.
+    if (!(value <= SUM_TOLERANCE)) {
+      throw new IllegalArgumentException(
+          name + ", row " + row + ": " + value + " (expected: 0 or less)");
+    }
+    return Math.exp(value);
+  }
+
+  /** Decodes bytes whose tag and checksum hold. */
+  static TopKBlock decode(byte[] bytes, int vocabularySize) throws SoftLabelFormatException {
+    int end = bytes.length - CHECKSUM_BYTES;
+    BitReader in = new BitReader(bytes, 1, end);
+    int flags = in.read(8);
+    if ((flags & ~FLAG_NORMALISED) != 0) {
+      throw new SoftLabelFormatException("Soft labels: unknown flags " + flags);
+    }
+    int vocabulary = in.readVarint();
+    if (vocabulary != vocabularySize) {
+      throw new SoftLabelFormatException(
+          "Soft labels of vocabulary " + vocabulary + " (expected: " + vocabularySize + ")");
+    }
+    int rows = in.readVarint();
+    int k = in.readVarint();
+    requirePlausible(rows, k, vocabulary, in.remainingBits());
+    TopKBlock block =
+        new TopKBlock(
+            rows,
+            k,
+            new int[rows * k],
+            new float[rows * k],
+            new float[rows],
+            new float[rows],
+            new float[rows]);
+    TopKFormat format = new TopKFormat(vocabulary, k, (flags & FLAG_NORMALISED) != 0);
+    for (int row = 0; row < rows; row++) {
+      format.read(in, block, row);
+    }
+    if (in.remainingBits() >= 8) {
+      throw new SoftLabelFormatException(
+          "Soft labels: " + in.remainingBits() / 8 + " bytes after the last row");
+    }
+    return block;
+  }
+
+  /** Before any array is made: each row and each id takes some bits. */
+  private static void requirePlausible(int rows, int k, int vocabulary, long bits)
+      throws SoftLabelFormatException {
+    boolean plausible =
+        vocabulary <= SoftLabelCodec.MAX_VOCABULARY_SIZE
+            && k <= vocabulary
+            && (k > 0 || rows == 0)
+            && (long) rows * k <= MAX_ENTRIES
+            && (long) rows * (TopKFormat.MIN_ROW_BITS + k) <= bits;
+    if (!plausible) {
+      throw new SoftLabelFormatException(
+          "Soft labels are damaged: rows, k, vocabulary: "
+              + rows
+              + ", "
+              + k
+              + ", "
+              + vocabulary
+              + " in "
+              + bits / 8
+              + " bytes");
+    }
+  }
+
+  void write(TopKBlock block, int row, BitWriter out) {
     int base = row * k;
     for (int i = 0; i < k; i++) {
       int id = block.ids()[base + i];
@@ -104,7 +260,7 @@ final class TopKFormat {
         ENTROPY_BITS);
   }
 
-  void read(BitReader in, SoftLabelBlock block, int row) throws SoftLabelFormatException {
+  void read(BitReader in, TopKBlock block, int row) throws SoftLabelFormatException {
     int maxCell = in.read(CELL_BITS);
     int rice = in.read(RICE_BITS);
     readIds(0, k, 0, vocabularySize - 1, in);
@@ -263,7 +419,7 @@ final class TopKFormat {
   }
 
   /** The token's rank where it is among the ids, else its log-prob. */
-  private void writeToken(SoftLabelBlock block, int row, BitWriter out) {
+  private void writeToken(TopKBlock block, int row, BitWriter out) {
     float logprob = block.tokenLogprobs()[row];
     int base = row * k;
     for (int rank = 0; rank < k; rank++) {
@@ -283,8 +439,7 @@ final class TopKFormat {
     out.write(coded, TOKEN_BITS);
   }
 
-  private float readToken(BitReader in, SoftLabelBlock block, int base)
-      throws SoftLabelFormatException {
+  private float readToken(BitReader in, TopKBlock block, int base) throws SoftLabelFormatException {
     if (in.read(1) == 1) {
       int rank = in.readGamma(30) - 1;
       if (rank >= k) {

@@ -12,10 +12,10 @@ final class Blocks {
   /**
    * @param sharpness standard deviation of the logits: 0 is uniform, 8 nearly certain
    */
-  static SoftLabelBlock random(int rows, int k, int vocabulary, double sharpness, long seed) {
+  static TopKBlock random(int rows, int k, int vocabulary, double sharpness, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
-    SoftLabelBlock block =
-        new SoftLabelBlock(
+    TopKBlock block =
+        new TopKBlock(
             rows,
             k,
             new int[rows * k],
@@ -42,8 +42,7 @@ final class Blocks {
     return Arrays.stream(logits).map(l -> l - logSum).toArray();
   }
 
-  private static void fill(
-      SoftLabelBlock block, int row, double[] logprobs, SplittableRandom random) {
+  private static void fill(TopKBlock block, int row, double[] logprobs, SplittableRandom random) {
     int k = block.k();
     Integer[] byLikelihood = IntStream.range(0, logprobs.length).boxed().toArray(Integer[]::new);
     Arrays.sort(byLikelihood, Comparator.comparingDouble(id -> -logprobs[id]));

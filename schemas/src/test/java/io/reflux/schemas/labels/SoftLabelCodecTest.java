@@ -28,15 +28,14 @@ class SoftLabelCodecTest {
       @ForAll long seed)
       throws SoftLabelFormatException {
     int k = Math.max(1, (int) (share * vocabulary));
-    SoftLabelBlock block = Blocks.random(rows, k, vocabulary, sharpness, seed);
+    TopKBlock block = Blocks.random(rows, k, vocabulary, sharpness, seed);
 
-    SoftLabelBlock decoded =
-        SoftLabelCodec.decode(SoftLabelCodec.encode(block, vocabulary), vocabulary);
+    TopKBlock decoded = SoftLabelCodec.decodeTopK(TopKFormat.encode(block, vocabulary), vocabulary);
 
     assertAlike(block, decoded);
   }
 
-  private static void assertAlike(SoftLabelBlock block, SoftLabelBlock decoded) {
+  private static void assertAlike(TopKBlock block, TopKBlock decoded) {
     assertThat(decoded.rows()).isEqualTo(block.rows());
     assertThat(decoded.k()).isEqualTo(block.k());
     int k = block.k();
@@ -82,9 +81,9 @@ class SoftLabelCodecTest {
 
   @Test
   void wholeVocabularyHasNoTail() throws SoftLabelFormatException {
-    SoftLabelBlock block = Blocks.random(3, 1024, 1024, 2, 7);
+    TopKBlock block = Blocks.random(3, 1024, 1024, 2, 7);
 
-    SoftLabelBlock decoded = roundTrip(block, 1024);
+    TopKBlock decoded = roundTrip(block, 1024);
 
     assertAlike(block, decoded);
     assertThat(decoded.tailLogMass()).containsOnly(Float.NEGATIVE_INFINITY);
@@ -92,8 +91,8 @@ class SoftLabelCodecTest {
 
   @Test
   void oneIdOfTheLargestVocabulary() throws SoftLabelFormatException {
-    SoftLabelBlock block =
-        new SoftLabelBlock(
+    TopKBlock block =
+        new TopKBlock(
             1,
             1,
             new int[] {SoftLabelCodec.MAX_VOCABULARY_SIZE - 1},
@@ -107,8 +106,8 @@ class SoftLabelCodecTest {
 
   @Test
   void certaintyStaysCertain() throws SoftLabelFormatException {
-    SoftLabelBlock block =
-        new SoftLabelBlock(
+    TopKBlock block =
+        new TopKBlock(
             1,
             2,
             new int[] {5, 3},
@@ -117,7 +116,7 @@ class SoftLabelCodecTest {
             new float[] {-1e-6f},
             new float[] {0});
 
-    SoftLabelBlock decoded = roundTrip(block, 10);
+    TopKBlock decoded = roundTrip(block, 10);
 
     assertThat(decoded.logprobs()[0]).isCloseTo(-1e-6f, within(1e-7f));
     assertThat(decoded.tokenLogprobs()[0]).isEqualTo(decoded.logprobs()[0]);
@@ -130,8 +129,8 @@ class SoftLabelCodecTest {
     for (int i = 0; i < k; i++) {
       logprobs[i] = -1.9459101f - i * 1e-5f;
     }
-    SoftLabelBlock block =
-        new SoftLabelBlock(
+    TopKBlock block =
+        new TopKBlock(
             1,
             k,
             new int[] {4, 0, 6, 2, 5, 1, 3},
@@ -145,8 +144,8 @@ class SoftLabelCodecTest {
 
   @Test
   void impossibleTokensAndIdsComeBackAsSuch() throws SoftLabelFormatException {
-    SoftLabelBlock block =
-        new SoftLabelBlock(
+    TopKBlock block =
+        new TopKBlock(
             2,
             2,
             new int[] {1, 0, 1, 0},
@@ -155,7 +154,7 @@ class SoftLabelCodecTest {
             new float[] {-300, -180.5f},
             new float[] {0, 0});
 
-    SoftLabelBlock decoded = roundTrip(block, 4);
+    TopKBlock decoded = roundTrip(block, 4);
 
     assertThat(decoded.logprobs()[1]).isCloseTo(-255.97f, within(0.01f));
     assertThat(decoded.tokenLogprobs()[0]).isCloseTo(-256f, within(0.01f));
@@ -164,8 +163,8 @@ class SoftLabelCodecTest {
 
   @Test
   void rowsThatDoNotSumToOneAreKeptAsTheyAre() throws SoftLabelFormatException {
-    SoftLabelBlock block =
-        new SoftLabelBlock(
+    TopKBlock block =
+        new TopKBlock(
             1,
             2,
             new int[] {1, 0},
@@ -174,7 +173,7 @@ class SoftLabelCodecTest {
             new float[] {-2},
             new float[] {1});
 
-    SoftLabelBlock decoded = roundTrip(block, 4);
+    TopKBlock decoded = roundTrip(block, 4);
 
     assertThat(decoded.logprobs()[0]).isCloseTo(-2f, within(1 / 128f));
     assertThat(decoded.logprobs()[1]).isCloseTo(-3f, within(1 / 128f));
@@ -183,33 +182,33 @@ class SoftLabelCodecTest {
 
   @Test
   void emptyBlock() throws SoftLabelFormatException {
-    SoftLabelBlock block = Blocks.random(0, 16, 1024, 1, 1);
+    TopKBlock block = Blocks.random(0, 16, 1024, 1, 1);
 
     assertThat(roundTrip(block, 1024)).isEqualTo(block);
   }
 
   @Test
   void newerFormatIsNamed() {
-    byte[] bytes = SoftLabelCodec.encode(Blocks.random(1, 4, 16, 1, 1), 16);
-    bytes[0] = 3;
+    byte[] bytes = TopKFormat.encode(Blocks.random(1, 4, 16, 1, 1), 16);
+    bytes[0] = 5;
 
     assertThatExceptionOfType(SoftLabelFormatException.class)
-        .isThrownBy(() -> SoftLabelCodec.decode(bytes, 16))
-        .withMessage("Unknown label format 3, this build reads up to 1");
+        .isThrownBy(() -> SoftLabelCodec.decodeTopK(bytes, 16))
+        .withMessage("Unknown label format 5, this build reads up to 4");
   }
 
   @Test
   void anotherVocabularyIsRefused() {
-    byte[] bytes = SoftLabelCodec.encode(Blocks.random(1, 4, 16, 1, 1), 16);
+    byte[] bytes = TopKFormat.encode(Blocks.random(1, 4, 16, 1, 1), 16);
 
     assertThatExceptionOfType(SoftLabelFormatException.class)
-        .isThrownBy(() -> SoftLabelCodec.decode(bytes, 17))
+        .isThrownBy(() -> SoftLabelCodec.decodeTopK(bytes, 17))
         .withMessage("Soft labels of vocabulary 16 (expected: 17)");
   }
 
   @Test
   void everyFlippedBitAndEveryCutIsFound() {
-    byte[] bytes = SoftLabelCodec.encode(Blocks.random(2, 8, 64, 2, 5), 64);
+    byte[] bytes = TopKFormat.encode(Blocks.random(2, 8, 64, 2, 5), 64);
     for (int bit = 0; bit < bytes.length * 8; bit++) {
       byte[] damaged = bytes.clone();
       damaged[bit / 8] ^= (byte) (1 << bit % 8);
@@ -223,7 +222,7 @@ class SoftLabelCodecTest {
 
   private static void assertDamaged(byte[] bytes) {
     assertThatExceptionOfType(SoftLabelFormatException.class)
-        .isThrownBy(() -> SoftLabelCodec.decode(bytes, 64));
+        .isThrownBy(() -> SoftLabelCodec.decodeTopK(bytes, 64));
   }
 
   /** A forged checksum: the body itself must be read safely. */
@@ -231,12 +230,12 @@ class SoftLabelCodecTest {
   void noBytesDoAnythingButDecodeOrFail(
       @ForAll @Size(max = 200) byte[] tail, @ForAll @IntRange(min = 1, max = 70) int vocabulary) {
     byte[] bytes = new byte[2 + tail.length];
-    bytes[0] = SoftLabelCodec.FORMAT;
+    bytes[0] = TopKFormat.FORMAT;
     bytes[1] = (byte) (tail.length % 2);
     System.arraycopy(tail, 0, bytes, 2, tail.length);
 
     try {
-      SoftLabelBlock block = SoftLabelCodec.decode(withChecksum(bytes), vocabulary);
+      TopKBlock block = SoftLabelCodec.decodeTopK(withChecksum(bytes), vocabulary);
       assertThat(block.rows()).isLessThanOrEqualTo(bytes.length);
     } catch (SoftLabelFormatException e) {
       assertThat(e).hasMessageStartingWith("Soft labels");
@@ -246,14 +245,14 @@ class SoftLabelCodecTest {
   @Property(tries = 500)
   void mutilatedBodiesDoNothingButDecodeOrFail(@ForAll long seed) {
     SplittableRandom random = new SplittableRandom(seed);
-    byte[] good = SoftLabelCodec.encode(Blocks.random(3, 9, 60, 3, seed), 60);
+    byte[] good = TopKFormat.encode(Blocks.random(3, 9, 60, 3, seed), 60);
     byte[] body = Arrays.copyOf(good, good.length - 4);
     for (int i = 0; i < 3; i++) {
       body[1 + random.nextInt(body.length - 1)] = (byte) random.nextInt();
     }
 
     try {
-      SoftLabelBlock block = SoftLabelCodec.decode(withChecksum(body), 60);
+      TopKBlock block = SoftLabelCodec.decodeTopK(withChecksum(body), 60);
       for (int id : block.ids()) {
         assertThat(id).isBetween(0, 59);
       }
@@ -271,7 +270,7 @@ class SoftLabelCodecTest {
     header.put(new byte[] {(byte) 0x80, (byte) 0x80, 0x40}); // k
 
     assertThatExceptionOfType(SoftLabelFormatException.class)
-        .isThrownBy(() -> SoftLabelCodec.decode(withChecksum(header.array()), 1 << 20))
+        .isThrownBy(() -> SoftLabelCodec.decodeTopK(withChecksum(header.array()), 1 << 20))
         .withMessageContaining("rows, k, vocabulary: 2147483647, 1048576, 1048576");
   }
 
@@ -292,8 +291,8 @@ class SoftLabelCodecTest {
   }
 
   private static void assertRefused(int[] ids, float first, float second, String message) {
-    SoftLabelBlock block =
-        new SoftLabelBlock(
+    TopKBlock block =
+        new TopKBlock(
             1,
             2,
             ids,
@@ -302,12 +301,12 @@ class SoftLabelCodecTest {
             new float[] {-1},
             new float[] {1});
     assertThatIllegalArgumentException()
-        .isThrownBy(() -> SoftLabelCodec.encode(block, 16))
+        .isThrownBy(() -> TopKFormat.encode(block, 16))
         .withMessage(message);
   }
 
-  private static SoftLabelBlock roundTrip(SoftLabelBlock block, int vocabulary)
+  private static TopKBlock roundTrip(TopKBlock block, int vocabulary)
       throws SoftLabelFormatException {
-    return SoftLabelCodec.decode(SoftLabelCodec.encode(block, vocabulary), vocabulary);
+    return SoftLabelCodec.decodeTopK(TopKFormat.encode(block, vocabulary), vocabulary);
   }
 }

@@ -12,8 +12,8 @@ class SoftLabelFixtureTest {
   private static final int VOCABULARY = 152_064;
 
   /** A common row, one with ids in one cell, one with a token outside the ids and no tail. */
-  static SoftLabelBlock block() {
-    return new SoftLabelBlock(
+  static TopKBlock block() {
+    return new TopKBlock(
         3,
         4,
         new int[] {11, 151_643, 0, 77_000, 1003, 1001, 1000, 1002, 5, 4, 3, 2},
@@ -35,7 +35,7 @@ class SoftLabelFixtureTest {
 
   @Test
   void format1IsStillRead() throws IOException, SoftLabelFormatException {
-    SoftLabelBlock decoded = SoftLabelCodec.decode(fixture("v1.bin"), VOCABULARY);
+    TopKBlock decoded = SoftLabelCodec.decodeTopK(fixture("v1.bin"), VOCABULARY);
 
     assertThat(decoded.ids())
         .containsExactly(11, 151_643, 0, 77_000, 1003, 1000, 1001, 1002, 5, 4, 3, 2);
@@ -72,6 +72,6 @@ class SoftLabelFixtureTest {
 
   @Test
   void format1IsStillWrittenByteForByte() throws IOException {
-    assertThat(SoftLabelCodec.encode(block(), VOCABULARY)).isEqualTo(fixture("v1.bin"));
+    assertThat(TopKFormat.encode(block(), VOCABULARY)).isEqualTo(fixture("v1.bin"));
   }
 }

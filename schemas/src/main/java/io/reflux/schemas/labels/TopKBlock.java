@@ -3,48 +3,38 @@ package io.reflux.schemas.labels;
 import java.util.Arrays;
 
 /**
- * A teacher's distributions over next tokens at consecutive positions of one sequence. Row i is the
- * distribution of {@code token_ids[prompt_length + i]}.
- *
- * <p>The arrays are not copied; equality is by content.
+ * A teacher's distributions over next tokens, cut to their likeliest ids and not renormalised.
  *
  * @param rows positions
  * @param k ids a row
  * @param ids [rows, k], likeliest first within a row
  * @param logprobs [rows, k], natural logs of probabilities over the whole vocabulary
  * @param tailLogMass [rows], natural log of the probability outside the k ids; negative infinity
- *     when there is none
+ *     when there is none, NaN where unknown
  * @param tokenLogprobs [rows], natural log of the probability of the token that stands in the
  *     sequence
- * @param entropy [rows], of the whole distribution, in nats
+ * @param entropy [rows], of the whole distribution, in nats; NaN where unknown
  */
 @SuppressWarnings("ArrayRecordComponent") // equality by content is below
-public record SoftLabelBlock(
+public record TopKBlock(
     int rows,
     int k,
     int[] ids,
     float[] logprobs,
     float[] tailLogMass,
     float[] tokenLogprobs,
-    float[] entropy) {
+    float[] entropy)
+    implements LabelBlock {
 
-  public SoftLabelBlock {
-    if (rows < 0 || k < 0) {
-      throw new IllegalArgumentException("rows, k: " + rows + ", " + k + " (expected: 0 or more)");
-    }
+  public TopKBlock {
+    Shapes.requireNotNegative("rows", rows);
+    Shapes.requireNotNegative("k", k);
     long entries = (long) rows * k;
-    requireLength("ids", ids.length, entries);
-    requireLength("logprobs", logprobs.length, entries);
-    requireLength("tailLogMass", tailLogMass.length, rows);
-    requireLength("tokenLogprobs", tokenLogprobs.length, rows);
-    requireLength("entropy", entropy.length, rows);
-  }
-
-  private static void requireLength(String name, int length, long expected) {
-    if (length != expected) {
-      throw new IllegalArgumentException(
-          name + ".length: " + length + " (expected: " + expected + ")");
-    }
+    Shapes.requireLength("ids", ids.length, entries);
+    Shapes.requireLength("logprobs", logprobs.length, entries);
+    Shapes.requireLength("tailLogMass", tailLogMass.length, rows);
+    Shapes.requireLength("tokenLogprobs", tokenLogprobs.length, rows);
+    Shapes.requireLength("entropy", entropy.length, rows);
   }
 
   /** The likeliest id of a row. */
@@ -53,8 +43,13 @@ public record SoftLabelBlock(
   }
 
   @Override
+  public LabelEncoding encoding() {
+    return LabelEncoding.TOPK;
+  }
+
+  @Override
   public boolean equals(Object other) {
-    return other instanceof SoftLabelBlock that
+    return other instanceof TopKBlock that
         && rows == that.rows
         && k == that.k
         && Arrays.equals(ids, that.ids)
@@ -71,6 +66,6 @@ public record SoftLabelBlock(
 
   @Override
   public String toString() {
-    return "SoftLabelBlock[rows=" + rows + ", k=" + k + "]";
+    return "TopKBlock[rows=" + rows + ", k=" + k + "]";
   }
 }
