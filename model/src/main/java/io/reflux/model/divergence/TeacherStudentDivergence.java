@@ -2,15 +2,12 @@ package io.reflux.model.divergence;
 
 import io.reflux.model.ModelException;
 import io.reflux.model.runtime.Scores;
-import java.util.Arrays;
+import io.reflux.model.runtime.SupportTail;
 
 /** Divergence of a student from the labels that a teacher published, k named ids and a tail. */
 public final class TeacherStudentDivergence {
   /** What float32 log-probs can no longer tell from nothing; keeps one row from being infinite. */
   private static final double SMALLEST_LOG_MASS = -80;
-
-  /** A difference of float32 numbers below this part of them is noise. */
-  private static final double FLOAT_ROUNDING = 1e-6;
 
   private TeacherStudentDivergence() {}
 
@@ -71,45 +68,18 @@ public final class TeacherStudentDivergence {
     requireSize("teacher's tail", tailLogMass.length, rows);
     requireSize("student's rows", student.rows(), rows);
     requireSize("student's support log-probs", student.supportLogprobs().length, rows * k);
+    float[] studentTails = SupportTail.of(student, topIds, k);
     Result result = Result.EMPTY;
     for (int row = 0; row < rows; row++) {
       double[] teacher = row(topLogprobs, row, k);
       double[] named = row(student.supportLogprobs(), row, k);
-      int[] ids = Arrays.copyOfRange(topIds, row * k, (row + 1) * k);
-      double studentTail = studentTail(ids, named, student, row);
+      double studentTail = Math.max(SMALLEST_LOG_MASS, studentTails[row]);
       double kl = Buckets.forwardKl(teacher, tailLogMass[row], named, studentTail);
-      boolean agrees = ids[0] == student.topIds()[row * student.k()];
+      boolean agrees = topIds[row * k] == student.topIds()[row * student.k()];
       double acceptance = Buckets.acceptance(teacher, tailLogMass[row], named, studentTail);
       result = result.plus(new Result(1, kl, kl, agrees ? 1 : 0, acceptance));
     }
     return result;
-  }
-
-  /**
-   * Log of the student's mass outside the teacher's ids. It starts from the student's own tail,
-   * which the graph summed up, and exchanges the ids that only one of the two names: 1 minus the
-   * named mass would be rounding noise where the tail is small.
-   */
-  private static double studentTail(int[] ids, double[] named, Scores student, int row) {
-    int k = student.k();
-    int[] own = Arrays.copyOfRange(student.topIds(), row * k, (row + 1) * k);
-    int[] sortedOwn = own.clone();
-    Arrays.sort(sortedOwn);
-    int[] sortedIds = ids.clone();
-    Arrays.sort(sortedIds);
-    double mass = Math.exp(student.tailLogMass()[row]);
-    for (int i = 0; i < k; i++) {
-      if (Arrays.binarySearch(sortedIds, own[i]) < 0) {
-        mass += Math.exp(student.topLogprobs()[row * k + i]);
-      }
-    }
-    double smallest = mass * FLOAT_ROUNDING;
-    for (int i = 0; i < ids.length; i++) {
-      if (Arrays.binarySearch(sortedOwn, ids[i]) < 0) {
-        mass -= Math.exp(named[i]);
-      }
-    }
-    return Math.max(SMALLEST_LOG_MASS, Math.log(Math.max(smallest, mass)));
   }
 
   private static double[] row(float[] values, int row, int k) {

@@ -86,9 +86,9 @@ public final class DecodeGraph {
       }
       String total =
           graph.node("ReduceMax", "total_length", List.of(lengths), attribute("keepdims", 0));
-      String logits =
-          new Trunk(graph, config, weights, options, positions)
-              .logits(ids, lengths, total, rows, caches);
+      Trunk trunk = new Trunk(graph, config, weights, options, positions);
+      String hidden = trunk.hidden(ids, lengths, total, rows, caches);
+      String logits = trunk.head("logits", hidden, trunk.headMatrix());
       graph.node("LogSoftmax", LOGPROBS, List.of(logits), attribute("axis", -1));
 
       graph.output(LOGPROBS, FLOAT, -1, config.vocabularySize());

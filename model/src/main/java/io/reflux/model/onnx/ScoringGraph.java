@@ -49,6 +49,9 @@ public final class ScoringGraph {
   /** float32 [r, support]. */
   public static final String SUPPORT_LOGPROBS = "support_logprobs";
 
+  /** float32 [r, vocabularySize]; only of {@link #logits}. */
+  public static final String LOGITS = "logits";
+
   private ScoringGraph() {}
 
   /**
@@ -65,23 +68,11 @@ public final class ScoringGraph {
     }
     try (GraphBuilder graph =
         new GraphBuilder("scoring", GraphOptions.weightBytes(weights), options)) {
-      String ids = graph.input(IDS, INT64, -1, -1);
-      String lengths = graph.input(LENGTHS, INT32, -1);
-      String rows = graph.input(ROWS, INT64, -1);
+      Trunk trunk = new Trunk(graph, config, weights, options, config.maxPositions());
+      String hidden = addTrunk(graph, trunk, config);
       String targets = graph.input(TARGETS, INT64, -1, 1);
       String support = graph.input(SUPPORT, INT64, -1, -1);
-
-      String width =
-          graph.node("Shape", "tokens", List.of(ids), attribute("start", 1), attribute("end", 2));
-      String width32 = graph.node("Cast", "tokens_int32", List.of(width), attribute("to", INT32));
-      String total = graph.node("Squeeze", "total_length", List.of(width32));
-      List<Trunk.Cache> caches = new ArrayList<>();
-      for (int layer = 0; layer < config.layers(); layer++) {
-        caches.add(new Trunk.Cache("", "", "layer" + layer + ".keys", "layer" + layer + ".values"));
-      }
-      String logits =
-          new Trunk(graph, config, weights, options, config.maxPositions())
-              .logits(ids, lengths, total, rows, caches);
+      String logits = trunk.head(LOGITS, hidden, trunk.headMatrix());
       addAnswers(graph, logits, k, targets, support);
 
       graph.output(TOP_IDS, INT64, -1, k);
@@ -92,6 +83,38 @@ public final class ScoringGraph {
       graph.output(SUPPORT_LOGPROBS, FLOAT, -1, -1);
       return graph.build();
     }
+  }
+
+  /**
+   * Writes the graph that gives the logits themselves, from {@link #IDS}, {@link #LENGTHS} and
+   * {@link #ROWS} to {@link #LOGITS}: what the scoring graph is measured against.
+   *
+   * @throws ModelException if weights do not fit the configuration
+   */
+  public static OnnxModel logits(ModelConfig config, Weights weights, GraphOptions options) {
+    try (GraphBuilder graph =
+        new GraphBuilder("logits", GraphOptions.weightBytes(weights), options)) {
+      Trunk trunk = new Trunk(graph, config, weights, options, config.maxPositions());
+      String hidden = addTrunk(graph, trunk, config);
+      trunk.head(LOGITS, hidden, trunk.headMatrix());
+      graph.output(LOGITS, FLOAT, -1, config.vocabularySize());
+      return graph.build();
+    }
+  }
+
+  private static String addTrunk(GraphBuilder graph, Trunk trunk, ModelConfig config) {
+    String ids = graph.input(IDS, INT64, -1, -1);
+    String lengths = graph.input(LENGTHS, INT32, -1);
+    String rows = graph.input(ROWS, INT64, -1);
+    String width =
+        graph.node("Shape", "tokens", List.of(ids), attribute("start", 1), attribute("end", 2));
+    String width32 = graph.node("Cast", "tokens_int32", List.of(width), attribute("to", INT32));
+    String total = graph.node("Squeeze", "total_length", List.of(width32));
+    List<Trunk.Cache> caches = new ArrayList<>();
+    for (int layer = 0; layer < config.layers(); layer++) {
+      caches.add(new Trunk.Cache("", "", "layer" + layer + ".keys", "layer" + layer + ".values"));
+    }
+    return trunk.hidden(ids, lengths, total, rows, caches);
   }
 
   private static void addAnswers(

@@ -23,6 +23,7 @@ final class Trunk {
   private final int headSize;
   private final int queries;
   private final int keyValues;
+  private final Matrix embedding;
 
   Trunk(
       GraphBuilder graph,
@@ -37,6 +38,12 @@ final class Trunk {
     this.rotary = RotaryTable.add(graph, config, headSize, positions);
     this.queries = config.heads() * config.headSize();
     this.keyValues = config.keyValueHeads() * config.headSize();
+    this.embedding =
+        matrices.matrix(
+            "embedding",
+            List.of(TensorNames.EMBEDDING),
+            new int[] {config.vocabularySize()},
+            config.hiddenSize());
   }
 
   /**
@@ -51,23 +58,17 @@ final class Trunk {
   record Cache(String pastKey, String pastValue, String presentKey, String presentValue) {}
 
   /**
-   * Adds the model.
+   * Adds everything below the head.
    *
    * @param ids int64 [batch, tokens], right-padded
    * @param lengths int32 [batch], positions seen at the end of this run, those in the cache
    *     included
    * @param totalLength int32 without dimensions, the cache's use after this run
-   * @param rows int64 [r], indices into the flattened ids: positions whose logits are wanted
+   * @param rows int64 of any shape, indices into the flattened ids: the positions that are wanted
    * @param caches one a layer
-   * @return float32 [r, vocabularySize]
+   * @return [shape of rows, hiddenSize], what the head multiplies
    */
-  String logits(String ids, String lengths, String totalLength, String rows, List<Cache> caches) {
-    Matrix embedding =
-        matrices.matrix(
-            "embedding",
-            List.of(TensorNames.EMBEDDING),
-            new int[] {config.vocabularySize()},
-            config.hiddenSize());
+  String hidden(String ids, String lengths, String totalLength, String rows, List<Cache> caches) {
     String one = graph.scalar("one", 1);
     String lastSeen = graph.node("Sub", "last_seen", List.of(lengths, one));
     // [batch, tokens, -1]: attention wants the batch back that the products do without.
@@ -104,16 +105,29 @@ final class Trunk {
     String lastAdded = graph.node("Gather", "wanted_added", List.of(added, rows));
     String finalGain =
         matrices.vector("final_gain", List.of(TensorNames.FINAL_NORM), config.hiddenSize());
-    String finished = addAndNorm("final", lastResidual, lastAdded, finalGain);
-    Matrix head =
-        config.tiedEmbeddings()
-            ? embedding
-            : matrices.matrix(
-                "head",
-                List.of(TensorNames.HEAD),
-                new int[] {config.vocabularySize()},
-                config.hiddenSize());
-    return matrices.multiply("logits", finished, head, "");
+    return addAndNorm("final", lastResidual, lastAdded, finalGain);
+  }
+
+  /** The matrix that turns hidden states into logits. */
+  Matrix headMatrix() {
+    return config.tiedEmbeddings()
+        ? embedding
+        : matrices.matrix(
+            "head",
+            List.of(TensorNames.HEAD),
+            new int[] {config.vocabularySize()},
+            config.hiddenSize());
+  }
+
+  /**
+   * Adds the head.
+   *
+   * @param hidden [r, hiddenSize], of {@link #hidden}
+   * @param head of {@link #headMatrix}
+   * @return float32 [r, vocabularySize]
+   */
+  String head(String output, String hidden, Matrix head) {
+    return matrices.multiply(output, hidden, head, "");
   }
 
   /** Grouped-query attention; returns [batch · tokens, hiddenSize]. */

@@ -8,9 +8,16 @@ package io.reflux.model.runtime;
  *     the answer predicts {@code tokenIds[firstPosition + i]}
  * @param supportIds ids whose log-probs are wanted, [rows, supportSize] row-major; empty for none
  * @param supportSize ids a row; 0 for none
+ * @param seed of the draws: equal seeds give equal draws, whatever else is in the batch
  */
-public record ScoreRequest(int[] tokenIds, int firstPosition, int[] supportIds, int supportSize) {
-  /** Without support ids. */
+public record ScoreRequest(
+    int[] tokenIds, int firstPosition, int[] supportIds, int supportSize, long seed) {
+  /** With seed 0. */
+  public ScoreRequest(int[] tokenIds, int firstPosition, int[] supportIds, int supportSize) {
+    this(tokenIds, firstPosition, supportIds, supportSize, 0);
+  }
+
+  /** Without support ids, and with seed 0. */
   public static ScoreRequest of(int[] tokenIds, int firstPosition) {
     return new ScoreRequest(tokenIds, firstPosition, new int[0], 0);
   }

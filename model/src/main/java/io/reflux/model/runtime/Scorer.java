@@ -43,10 +43,16 @@ public final class Scorer implements AutoCloseable {
    * @param k likeliest ids a row, 1 to the vocabulary's size
    */
   public Scorer(ModelConfig config, Weights weights, int k, RuntimeOptions options) {
+    this(config, weights, ScorerOptions.topK(k), options);
+  }
+
+  /** Writes the scoring graph of a model and opens it. */
+  public Scorer(ModelConfig config, Weights weights, ScorerOptions wanted, RuntimeOptions options) {
     this(
         config,
-        k,
-        OrtSessions.open(weights, graph -> ScoringGraph.build(config, weights, k, graph), options),
+        wanted.k(),
+        OrtSessions.open(
+            weights, graph -> ScoringGraph.build(config, weights, wanted.k(), graph), options),
         LOGITS_A_RUN);
   }
 
@@ -157,7 +163,8 @@ public final class Scorer implements AutoCloseable {
                       request.firstPosition() + row,
                       Arrays.copyOfRange(
                           request.supportIds(), row * support, (row + rows) * support),
-                      support))));
+                      support,
+                      request.seed()))));
     }
     return ScoreParts.join(parts, k);
   }

@@ -11,6 +11,8 @@ package io.reflux.model.runtime;
  * @param tokenLogprobs [rows], log-prob of the token that stands in the sequence
  * @param entropy [rows], nats
  * @param supportLogprobs [rows, supportSize] of the request
+ * @param draws ids a row in drawnIds; 0 for none
+ * @param drawnIds [rows, draws], drawn with replacement from the model's distribution
  */
 public record Scores(
     int rows,
@@ -20,4 +22,29 @@ public record Scores(
     float[] tailLogMass,
     float[] tokenLogprobs,
     float[] entropy,
-    float[] supportLogprobs) {}
+    float[] supportLogprobs,
+    int draws,
+    int[] drawnIds) {
+  /** Without draws. */
+  public Scores(
+      int rows,
+      int k,
+      int[] topIds,
+      float[] topLogprobs,
+      float[] tailLogMass,
+      float[] tokenLogprobs,
+      float[] entropy,
+      float[] supportLogprobs) {
+    this(
+        rows,
+        k,
+        topIds,
+        topLogprobs,
+        tailLogMass,
+        tokenLogprobs,
+        entropy,
+        supportLogprobs,
+        0,
+        new int[0]);
+  }
+}
