@@ -52,9 +52,28 @@ public interface ScorerConfig {
   @WithDefault("1")
   int threads();
 
-  /** cpu, cuda[:N] or tensorrt[:N]. */
+  /** Devices that each hold the whole teacher, by comma: cpu, cuda[:N], tensorrt[:N]. */
   @WithDefault("cpu")
   String device();
+
+  /** Element type the teacher is computed in: auto, f32, f16 or bf16. */
+  @WithDefault("auto")
+  String precision();
+
+  /** What is said of requests and answers: topk, or sampled. */
+  @WithDefault("topk")
+  String encoding();
+
+  /**
+   * What is said of rollouts: topk, sampled, or support, the log-probs of the ids that the rollout
+   * carries; one that carries none is labelled as requests are.
+   */
+  @WithDefault("support")
+  String rolloutEncoding();
+
+  /** Ids drawn a position, with replacement, when labels are sampled. */
+  @WithDefault("50")
+  int draws();
 
   /** Scorers of one group share the work. */
   @WithDefault("scorer")
@@ -73,4 +92,48 @@ public interface ScorerConfig {
   /** How long closing goes on with what was taken in; the rest is left for the next start. */
   @WithDefault("10s")
   Duration drainTimeout();
+
+  /** A teacher that runs on a server instead of in this process. */
+  Remote remote();
+
+  /** Where metrics and health are served. */
+  Http http();
+
+  /** A server that speaks OpenAI's completions and tells the log-probs of a prompt. */
+  interface Remote {
+    /** Its base, such as http://host:8000; unset for a teacher in this process. */
+    Optional<String> url();
+
+    /** The server's name of the model; unset takes the only one that it has. */
+    Optional<String> model();
+
+    /** vllm or sglang. */
+    @WithDefault("vllm")
+    String api();
+
+    /** Calls at the same time. */
+    @WithDefault("16")
+    int concurrency();
+
+    /** Longest a call may take. */
+    @WithDefault("60s")
+    Duration timeout();
+
+    /** Calls made for one thing asked before the teacher counts as away. */
+    @WithDefault("5")
+    int attempts();
+
+    /** Sent as a bearer token. */
+    Optional<String> apiKey();
+  }
+
+  /** An address. */
+  interface Http {
+    @WithDefault("127.0.0.1")
+    String host();
+
+    /** 0 takes any that is free, a negative one serves nothing. */
+    @WithDefault("7073")
+    int port();
+  }
 }

@@ -1,9 +1,6 @@
 package io.reflux.scorer;
 
 import io.reflux.model.ModelException;
-import io.reflux.model.runtime.Generation;
-import io.reflux.model.runtime.Generation.FinishReason;
-import io.reflux.model.runtime.GenerationHandle;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.avro.Rollout;
 import io.reflux.schemas.registry.RegistryException;
@@ -13,6 +10,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -49,7 +47,8 @@ final class ScoringLoop {
   private int answering;
 
   /** An answer, or why there is none. */
-  private record Answered(Work work, Generation generation, Throwable failure) {}
+  @SuppressWarnings("ArrayRecordComponent") // compared by nobody
+  private record Answered(Work work, int[] tokenIds, Throwable failure) {}
 
   ScoringLoop(
       Teacher teacher,
@@ -139,19 +138,18 @@ final class ScoringLoop {
     }
     work.attempt();
     String id = ((MirroredRequest) work.received().value()).getRequestId();
-    GenerationHandle handle;
+    PendingAnswer pending;
     try {
-      handle = teacher.answer(question, id.hashCode());
+      pending = teacher.answer(question, id.hashCode());
     } catch (ModelException e) {
       throw new RejectedException("bad_prompt", e.getMessage());
     }
-    work.answering(question, handle);
+    work.answering(question, pending);
     answering++;
     var unused =
-        handle
-            .result()
-            .whenComplete(
-                (generation, failure) -> answered.add(new Answered(work, generation, failure)));
+        pending
+            .tokenIds()
+            .whenComplete((ids, failure) -> answered.add(new Answered(work, ids, cause(failure))));
   }
 
   /** Takes answers that are there, and waits for a first one if need be. */
@@ -182,10 +180,8 @@ final class ScoringLoop {
         answer(work, question);
       } else if (answer.failure() != null) {
         throw new RejectedException("answer_failed", oneLine(answer.failure()));
-      } else if (answer.generation().finishReason() == FinishReason.CANCELLED) {
-        throw new RejectedException("answer_failed", "the teacher's answer was cancelled");
       } else {
-        int[] ids = answer.generation().tokenIds();
+        int[] ids = answer.tokenIds();
         meters.answered(false);
         if (teacher.isGreedy()) {
           answers.put(question, ids);
@@ -271,12 +267,12 @@ final class ScoringLoop {
       for (int i = 0; i < batch.size(); i++) {
         batch.get(i).labelled(labels.get(i));
       }
-    } catch (ModelException | IllegalArgumentException e) {
+    } catch (CompletionException | ModelException | IllegalArgumentException e) {
       if (attemptsLeft > 1) {
         log.warn("a batch of {} failed, tried one by one: {}", batch.size(), e.getMessage());
         batch.forEach(work -> label(List.of(work), attemptsLeft - 1));
       } else {
-        batch.forEach(work -> reject(work, new Rejection("labelling_failed", oneLine(e))));
+        batch.forEach(work -> reject(work, new Rejection("labelling_failed", oneLine(cause(e)))));
       }
     }
   }
@@ -298,6 +294,12 @@ final class ScoringLoop {
     doneRollouts.works().forEach(work -> meters.committed(work, true));
     requests.committed(doneRequests);
     rollouts.committed(doneRollouts);
+  }
+
+  private static Throwable cause(Throwable error) {
+    return error instanceof CompletionException && error.getCause() != null
+        ? error.getCause()
+        : error;
   }
 
   private static String oneLine(Throwable error) {

@@ -5,21 +5,13 @@ import io.reflux.model.ModelException;
 import io.reflux.model.chat.ChatMessage;
 import io.reflux.model.chat.SpecialTokens;
 import io.reflux.model.checkpoint.ModelConfig;
-import io.reflux.model.runtime.EngineOptions;
-import io.reflux.model.runtime.GenerationEngine;
-import io.reflux.model.runtime.GenerationHandle;
-import io.reflux.model.runtime.GenerationRequest;
-import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.SamplingOptions;
-import io.reflux.model.runtime.ScoreRequest;
-import io.reflux.model.runtime.Scorer;
-import io.reflux.model.runtime.Scores;
 import io.reflux.schemas.avro.Message;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.Rollout;
+import io.reflux.schemas.labels.LabelEncoding;
 import io.reflux.schemas.labels.SoftLabelCodec;
-import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.schemas.service.RefluxException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -39,16 +31,10 @@ final class Teacher implements AutoCloseable {
   private final int maxSequence;
   private final int maxResponse;
   private final double temperature;
-  private final Scorer scorer;
-  private final GenerationEngine engine;
-  private final String teacherFingerprint;
+  private final TeacherBackend backend;
 
   private Teacher(
-      LanguageModel model,
-      ScorerConfig settings,
-      int maxSequence,
-      Scorer scorer,
-      GenerationEngine engine) {
+      LanguageModel model, ScorerConfig settings, int maxSequence, TeacherBackend backend) {
     this.model = model;
     this.config = model.config();
     this.stopIds = model.stopIds();
@@ -56,9 +42,7 @@ final class Teacher implements AutoCloseable {
     this.maxSequence = maxSequence;
     this.maxResponse = settings.maxResponseTokens();
     this.temperature = settings.temperature();
-    this.scorer = scorer;
-    this.engine = engine;
-    this.teacherFingerprint = model.fingerprint();
+    this.backend = backend;
   }
 
   /**
@@ -90,20 +74,8 @@ final class Teacher implements AutoCloseable {
         "top-k",
         settings.topK(),
         "1 to " + vocabulary + ", the teacher's vocabulary");
-    RuntimeOptions runtime = RuntimeOptions.of(settings.threads(), settings.device());
-    Scorer scorer = new Scorer(model.config(), model.weights(), settings.topK(), runtime);
-    try {
-      GenerationEngine engine =
-          new GenerationEngine(
-              model.config(),
-              model.weights(),
-              new EngineOptions(settings.slots(), maxSequence),
-              runtime);
-      return new Teacher(model, settings, maxSequence, scorer, engine);
-    } catch (RuntimeException e) {
-      scorer.close();
-      throw e;
-    }
+    return new Teacher(
+        model, settings, maxSequence, LocalBackend.open(model, settings, maxSequence));
   }
 
   private static void require(boolean holds, String key, int value, String expected) {
@@ -121,7 +93,7 @@ final class Teacher implements AutoCloseable {
   }
 
   String fingerprint() {
-    return teacherFingerprint;
+    return backend.fingerprint();
   }
 
   String tokenizerFingerprint() {
@@ -142,7 +114,7 @@ final class Teacher implements AutoCloseable {
   }
 
   long tokensGenerated() {
-    return engine.tokensGenerated();
+    return backend.tokensGenerated();
   }
 
   /**
@@ -255,41 +227,26 @@ final class Teacher implements AutoCloseable {
    *
    * @param seed the same for the same request, so that a retry gives the same answer
    */
-  GenerationHandle answer(Question question, long seed) {
+  PendingAnswer answer(Question question, long seed) {
     SamplingOptions sampling =
         isGreedy() ? SamplingOptions.GREEDY : new SamplingOptions(temperature, 1, 0, seed);
-    return engine.submit(
-        new GenerationRequest(question.promptIds(), question.maxTokens(), sampling, stopIds, 0),
-        null);
+    return backend.answer(question, sampling, stopIds);
   }
 
   /** Labels of one padded batch, encoded, in order. */
   List<byte[]> label(List<Sequence> batch) {
-    List<Scores> scores =
-        scorer.score(
-            batch.stream()
-                .map(sequence -> ScoreRequest.of(sequence.tokenIds(), sequence.promptLength()))
-                .toList());
-    return scores.stream().map(this::encode).toList();
+    return backend
+        .label(
+            batch.stream().map(sequence -> LabelTask.of(sequence, LabelEncoding.TOPK, 0)).toList())
+        .join()
+        .stream()
+        .map(block -> SoftLabelCodec.encode(block, config.vocabularySize()))
+        .toList();
   }
 
   @Override
   public void close() {
-    engine.close();
-    scorer.close();
-  }
-
-  private byte[] encode(Scores scores) {
-    return SoftLabelCodec.encode(
-        new TopKBlock(
-            scores.rows(),
-            scores.k(),
-            scores.topIds(),
-            scores.topLogprobs(),
-            scores.tailLogMass(),
-            scores.tokenLogprobs(),
-            scores.entropy()),
-        config.vocabularySize());
+    backend.close();
   }
 
   private int[] promptIds(MirroredRequest request) throws RejectedException {

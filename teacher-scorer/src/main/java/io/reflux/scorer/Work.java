@@ -1,6 +1,5 @@
 package io.reflux.scorer;
 
-import io.reflux.model.runtime.GenerationHandle;
 import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.Undecodable;
 import org.apache.avro.specific.SpecificRecord;
@@ -14,7 +13,7 @@ final class Work {
   private final Received<? extends SpecificRecord> received;
   private final Undecodable undecodable;
   private Question question;
-  private GenerationHandle answering;
+  private PendingAnswer answering;
   private Sequence sequence;
   private long readySinceNanos;
   private byte[] labels;
@@ -51,7 +50,7 @@ final class Work {
     return undecodable;
   }
 
-  void answering(Question asked, GenerationHandle handle) {
+  void answering(Question asked, PendingAnswer handle) {
     question = asked;
     answering = handle;
   }
@@ -107,7 +106,7 @@ final class Work {
   void drop() {
     dropped = true;
     if (answering != null) {
-      answering.cancel();
+      answering.cancel().run();
     }
   }
 

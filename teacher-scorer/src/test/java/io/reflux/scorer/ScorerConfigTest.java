@@ -23,9 +23,22 @@ class ScorerConfigTest {
     assertThat(config.cacheTokens()).isEqualTo(1_000_000);
     assertThat(config.threads()).isEqualTo(1);
     assertThat(config.device()).isEqualTo("cpu");
+    assertThat(config.precision()).isEqualTo("auto");
+    assertThat(config.encoding()).isEqualTo("topk");
+    assertThat(config.rolloutEncoding()).isEqualTo("support");
+    assertThat(config.draws()).isEqualTo(50);
     assertThat(config.group()).isEqualTo("scorer");
     assertThat(config.instance()).isEmpty();
     assertThat(config.transactionTimeout()).isEqualTo(Duration.ofSeconds(15));
     assertThat(config.drainTimeout()).isEqualTo(Duration.ofSeconds(10));
+    assertThat(config.remote().url()).isEmpty();
+    assertThat(config.remote().model()).isEmpty();
+    assertThat(config.remote().api()).isEqualTo("vllm");
+    assertThat(config.remote().concurrency()).isEqualTo(16);
+    assertThat(config.remote().timeout()).isEqualTo(Duration.ofSeconds(60));
+    assertThat(config.remote().attempts()).isEqualTo(5);
+    assertThat(config.remote().apiKey()).isEmpty();
+    assertThat(config.http().host()).isEqualTo("127.0.0.1");
+    assertThat(config.http().port()).isEqualTo(7073);
   }
 }

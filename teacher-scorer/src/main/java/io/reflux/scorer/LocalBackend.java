@@ -1,0 +1,120 @@
+package io.reflux.scorer;
+
+import io.reflux.model.LanguageModel;
+import io.reflux.model.ModelException;
+import io.reflux.model.runtime.Device;
+import io.reflux.model.runtime.EngineOptions;
+import io.reflux.model.runtime.Generation;
+import io.reflux.model.runtime.Generation.FinishReason;
+import io.reflux.model.runtime.Precision;
+import io.reflux.model.runtime.RuntimeOptions;
+import io.reflux.model.runtime.SamplingOptions;
+import io.reflux.schemas.labels.LabelBlock;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.ToLongFunction;
+
+/** The teacher in this process, whole on each of its devices. */
+final class LocalBackend implements TeacherBackend {
+  /** One that runs, and one that waits for it to end. */
+  private static final int BATCHES_A_LANE = 2;
+
+  private final String fingerprint;
+  private final List<Lane> lanes;
+
+  /**
+   * @param lanes at least one; closed with this
+   */
+  LocalBackend(String fingerprint, List<Lane> lanes) {
+    this.fingerprint = fingerprint;
+    this.lanes = List.copyOf(lanes);
+  }
+
+  /**
+   * Opens the model on each device.
+   *
+   * @param maxSequence longest sequence, prompt and answer
+   * @throws ModelException if a device cannot run it
+   */
+  static LocalBackend open(LanguageModel model, ScorerConfig settings, int maxSequence) {
+    Precision precision = Precision.parse(settings.precision());
+    List<Lane> lanes = new ArrayList<>();
+    try {
+      for (Device device : Device.parseList(settings.device())) {
+        lanes.add(
+            Lane.open(
+                model,
+                settings.topK(),
+                new EngineOptions(settings.slots(), maxSequence),
+                new RuntimeOptions(settings.threads(), device, precision)));
+      }
+      return new LocalBackend(model.fingerprint(), lanes);
+    } catch (RuntimeException e) {
+      lanes.forEach(Lane::close);
+      throw e;
+    }
+  }
+
+  @Override
+  public String fingerprint() {
+    return fingerprint;
+  }
+
+  @Override
+  public int lanes() {
+    return BATCHES_A_LANE * lanes.size();
+  }
+
+  @Override
+  public CompletableFuture<List<LabelBlock>> label(List<LabelTask> batch) {
+    return least(Lane::waitingTokens).label(batch);
+  }
+
+  @Override
+  public PendingAnswer answer(Question question, SamplingOptions sampling, Set<Integer> stopIds) {
+    var handle = least(Lane::openAnswers).answer(question, sampling, stopIds);
+    return new PendingAnswer(handle.result().thenApply(LocalBackend::idsOf), handle::cancel);
+  }
+
+  private static int[] idsOf(Generation generation) {
+    if (generation.finishReason() == FinishReason.CANCELLED) {
+      throw new ModelException("the teacher's answer was cancelled");
+    }
+    return generation.tokenIds();
+  }
+
+  private Lane least(ToLongFunction<Lane> load) {
+    return lanes.stream().min(Comparator.comparingLong(load)).orElseThrow();
+  }
+
+  @Override
+  public long tokensGenerated() {
+    return lanes.stream().mapToLong(Lane::tokensGenerated).sum();
+  }
+
+  @Override
+  public Map<String, Long> busyNanos() {
+    return byLane(Lane::busyNanos);
+  }
+
+  @Override
+  public Map<String, Long> tokensScored() {
+    return byLane(Lane::tokensScored);
+  }
+
+  private Map<String, Long> byLane(ToLongFunction<Lane> figure) {
+    Map<String, Long> figures = new LinkedHashMap<>();
+    lanes.forEach(lane -> figures.merge(lane.name(), figure.applyAsLong(lane), Long::sum));
+    return figures;
+  }
+
+  @Override
+  public void close() {
+    lanes.forEach(Lane::close);
+  }
+}
