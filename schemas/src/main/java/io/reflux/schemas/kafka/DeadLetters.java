@@ -4,14 +4,11 @@ import io.reflux.schemas.avro.DeadLetter;
 import io.reflux.schemas.registry.RecordCodec;
 import java.nio.ByteBuffer;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.RecordMetadata;
-import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.Headers;
 
 /**
@@ -21,9 +18,6 @@ import org.apache.kafka.common.header.Headers;
 public final class DeadLetters {
   /** Most bytes kept of a record's value. */
   public static final int MAX_VALUE_BYTES = 512 << 10;
-
-  /** W3C trace context. */
-  private static final List<String> TRACE_HEADERS = List.of("traceparent", "tracestate");
 
   private final String service;
   private final RecordCodec codec;
@@ -107,14 +101,6 @@ public final class DeadLetters {
             .setAttempts(attempts)
             .setFailedAt(Instant.now())
             .build();
-    return writer.send(topic + "/" + partition + "/" + offset, letter, null, trace(headers));
-  }
-
-  private static List<Header> trace(Headers headers) {
-    List<Header> trace = new ArrayList<>();
-    for (String name : TRACE_HEADERS) {
-      headers.headers(name).forEach(trace::add);
-    }
-    return trace;
+    return writer.send(topic + "/" + partition + "/" + offset, letter, null, Traces.from(headers));
   }
 }

@@ -1,5 +1,8 @@
 package io.reflux.schemas.kafka;
 
+import io.opentelemetry.api.trace.Span;
+import io.opentelemetry.context.Context;
+import io.opentelemetry.context.Scope;
 import io.reflux.schemas.registry.RecordCodec;
 import io.reflux.schemas.service.RefluxException;
 import java.time.Instant;
@@ -67,6 +70,29 @@ public final class TopicWriter<T extends SpecificRecord> {
     }
     requireChunkable(bytes.length);
     return sendPieces(key, bytes, millis, headers);
+  }
+
+  /**
+   * Sends as a step of a trace: the record carries its context.
+   *
+   * @param trace what led to the record; the root context for nothing known
+   */
+  public CompletableFuture<RecordMetadata> send(
+      String key, T value, Instant timestamp, Context trace) {
+    if (!Traces.isNeeded(trace)) {
+      return send(key, value, timestamp);
+    }
+    Span span = Traces.startSend(topicName, key, trace);
+    Context sending = trace.with(span);
+    // Current meanwhile, for instrumentation of the producer that puts its own headers on.
+    try (Scope scope = sending.makeCurrent()) {
+      CompletableFuture<RecordMetadata> sent = send(key, value, timestamp, Traces.headers(sending));
+      var unused = sent.whenComplete((place, error) -> Traces.endSend(span, place, error));
+      return sent;
+    } catch (RuntimeException e) {
+      Traces.fail(span, e.getClass().getName());
+      throw e;
+    }
   }
 
   /**

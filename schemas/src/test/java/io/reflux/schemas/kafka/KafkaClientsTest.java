@@ -1,5 +1,6 @@
 package io.reflux.schemas.kafka;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
@@ -19,7 +20,7 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.errors.SerializationException;
-import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.Serde;
@@ -29,6 +30,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class KafkaClientsTest {
+  private static final byte[] TRACE =
+      "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".getBytes(US_ASCII);
+
   private TestRegistry registry;
 
   @BeforeEach
@@ -177,9 +181,7 @@ class KafkaClientsTest {
                 0,
                 "k",
                 Records.request("r", "p"),
-                new RecordHeaders()
-                    .add("traceparent", new byte[] {1})
-                    .add("secret", new byte[] {2})),
+                new RecordHeaders().add("traceparent", TRACE).add("secret", new byte[] {2})),
             "tokenizer_mismatch",
             "one line",
             1)
@@ -198,8 +200,7 @@ class KafkaClientsTest {
         .isEqualTo("r");
     assertThat(whole.getReason()).isEqualTo("tokenizer_mismatch");
     assertThat(producer.history().get(1).headers())
-        .extracting(Header::key)
-        .containsExactly("traceparent");
+        .containsExactly(new RecordHeader("traceparent", TRACE));
   }
 
   private static DeadLetter letter(
