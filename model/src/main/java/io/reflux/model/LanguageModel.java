@@ -2,7 +2,6 @@ package io.reflux.model;
 
 import io.reflux.model.chat.ChatMessage;
 import io.reflux.model.chat.ChatTemplate;
-import io.reflux.model.chat.SpecialTokens;
 import io.reflux.model.checkpoint.Checkpoint;
 import io.reflux.model.checkpoint.Checkpoints;
 import io.reflux.model.checkpoint.DType;
@@ -13,10 +12,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 
 /**
@@ -36,23 +33,14 @@ public final class LanguageModel {
   private final Path directory;
   private final ModelConfig config;
   private final Weights weights;
-  private final Tokenizer tokenizer;
-  private final Optional<ChatTemplate> chatTemplate;
-  private final Set<Integer> stopIds;
+  private final ModelText text;
   private volatile String fingerprint;
 
-  private LanguageModel(
-      Path directory,
-      Checkpoint checkpoint,
-      Tokenizer tokenizer,
-      Optional<ChatTemplate> chatTemplate,
-      Set<Integer> stopIds) {
+  private LanguageModel(Path directory, Checkpoint checkpoint, ModelText text) {
     this.directory = directory;
     this.config = checkpoint.config();
     this.weights = checkpoint.weights();
-    this.tokenizer = tokenizer;
-    this.chatTemplate = chatTemplate;
-    this.stopIds = stopIds;
+    this.text = text;
   }
 
   /**
@@ -62,21 +50,7 @@ public final class LanguageModel {
    */
   public static LanguageModel load(Path directory) {
     Checkpoint checkpoint = Checkpoints.load(directory);
-    Tokenizer tokenizer = Tokenizer.load(directory);
-    int vocabulary = checkpoint.config().vocabularySize();
-    if (tokenizer.vocabularySize() > vocabulary) {
-      throw new ModelException(
-          "%s: tokenizer.json has ids up to %d (expected: below config.json's vocab_size, %d)"
-              .formatted(directory, tokenizer.vocabularySize() - 1, vocabulary));
-    }
-    Set<Integer> stopIds = new LinkedHashSet<>(checkpoint.config().eosTokenIds());
-    String eosToken = SpecialTokens.load(directory).get("eos_token");
-    if (eosToken != null) {
-      OptionalInt id = tokenizer.id(eosToken);
-      id.ifPresent(stopIds::add);
-    }
-    return new LanguageModel(
-        directory, checkpoint, tokenizer, ChatTemplate.load(directory), Set.copyOf(stopIds));
+    return new LanguageModel(directory, checkpoint, ModelText.load(directory, checkpoint.config()));
   }
 
   /**
@@ -121,13 +95,18 @@ public final class LanguageModel {
     return weights;
   }
 
+  /** Its tokenizer, chat template and stop ids, apart from its weights. */
+  public ModelText text() {
+    return text;
+  }
+
   public Tokenizer tokenizer() {
-    return tokenizer;
+    return text.tokenizer();
   }
 
   /** Empty for a model of plain text. */
   public Optional<ChatTemplate> chatTemplate() {
-    return chatTemplate;
+    return text.chatTemplate();
   }
 
   /** SHA-256 of shape and weights. The first call reads all weights. */
@@ -140,46 +119,28 @@ public final class LanguageModel {
     return known;
   }
 
-  /** SHA-256 of tokenizer.json. */
+  /** As {@link ModelText#tokenizerFingerprint}. */
   public String tokenizerFingerprint() {
-    return tokenizer.fingerprint();
+    return text.tokenizerFingerprint();
   }
 
-  /** SHA-256 of the chat template and its special tokens; "" when there is none. */
+  /** As {@link ModelText#chatTemplateFingerprint}. */
   public String chatTemplateFingerprint() {
-    return chatTemplate.map(ChatTemplate::fingerprint).orElse("");
+    return text.chatTemplateFingerprint();
   }
 
-  /**
-   * Any of these ends a response: the ids of config.json and generation_config.json, and the
-   * tokenizer's own end token, which in chat models is that of a turn.
-   */
+  /** As {@link ModelText#stopIds}. */
   public Set<Integer> stopIds() {
-    return stopIds;
+    return text.stopIds();
   }
 
-  /**
-   * Ids of a prompt: one user turn by the chat template, or without one the plain text, with BOS if
-   * the tokenizer adds it.
-   */
+  /** As {@link ModelText#promptIds(String)}. */
   public int[] promptIds(String prompt) {
-    return chatTemplate.isPresent()
-        ? promptIds(List.of(ChatMessage.user(prompt)))
-        : tokenizer.encode(prompt, true);
+    return text.promptIds(prompt);
   }
 
-  /**
-   * Ids of a conversation, the assistant's next turn opened.
-   *
-   * @throws ModelException if the model has no chat template, or its template refuses the messages
-   */
+  /** As {@link ModelText#promptIds(List)}. */
   public int[] promptIds(List<ChatMessage> messages) {
-    ChatTemplate template =
-        chatTemplate.orElseThrow(
-            () ->
-                new ModelException(
-                    directory + ": no chat template (expected: one, to prompt with messages)"));
-    // The template writes BOS itself where the model wants it.
-    return tokenizer.encode(template.render(messages, true), false);
+    return text.promptIds(messages);
   }
 }

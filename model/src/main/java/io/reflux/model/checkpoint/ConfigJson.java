@@ -10,7 +10,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.ModelConfig.Architecture;
 import io.reflux.model.checkpoint.ModelConfig.RopeScaling;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -26,7 +25,7 @@ import java.util.stream.Collectors;
  * cannot compute is refused, never ignored.
  */
 public final class ConfigJson {
-  private static final long MAX_BYTES = 4 << 20;
+  static final long MAX_BYTES = 4 << 20;
 
   private final Path file;
   private final ObjectNode json;
@@ -52,14 +51,7 @@ public final class ConfigJson {
     Path file = directory.resolve("config.json");
     ConfigJson config = new ConfigJson(file, JsonFiles.readObject(file, MAX_BYTES));
     Set<Integer> eosIds = new LinkedHashSet<>(config.eosIds());
-    Path generation = directory.resolve("generation_config.json");
-    if (Files.exists(generation)) {
-      eosIds.addAll(
-          ids(
-              generation,
-              JsonFiles.readObject(generation, MAX_BYTES).path("eos_token_id"),
-              "eos_token_id"));
-    }
+    eosIds.addAll(TextConfig.generationEosIds(directory));
     return new Parsed(config.modelConfig(List.copyOf(eosIds)), config.quantisation());
   }
 
@@ -378,7 +370,7 @@ public final class ConfigJson {
     return Optional.of(new Quantisation(blockSize.intValue()));
   }
 
-  private static List<Integer> ids(Path file, JsonNode node, String field) {
+  static List<Integer> ids(Path file, JsonNode node, String field) {
     if (node.isMissingNode() || node.isNull()) {
       return List.of();
     }
