@@ -21,6 +21,8 @@ import com.linecorp.armeria.server.ServerErrorHandler;
 import com.linecorp.armeria.server.ServiceRequestContext;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
+import io.opentelemetry.context.Context;
+import io.reflux.schemas.kafka.Traces;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,7 +32,8 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 
 /**
  * The mirror over HTTP. Answers 202 as soon as a request is held, or with {@code ?wait=true} 200
- * once Kafka has it; 400 with one line for what is no request; 503 when there is no room.
+ * once Kafka has it; 400 with one line for what is no request; 503 when there is no room. Records
+ * carry the W3C trace context of the call.
  */
 final class MirrorEndpoint {
   private static final ObjectMapper JSON = new JsonMapper();
@@ -100,16 +103,17 @@ final class MirrorEndpoint {
       ServiceRequestContext context, HttpRequest request, Reading reading) {
     requests.increment();
     boolean wait = "true".equals(context.queryParam("wait"));
+    Context trace = trace(request.headers());
     return request
         .aggregate()
         .thenCompose(
             body -> {
               MediaType type = body.contentType();
               if (type != null && type.subtype().contains("ndjson")) {
-                return bulk(body, wait);
+                return bulk(body, trace, wait);
               }
               try {
-                return submit(reading.read(body), wait);
+                return submit(reading.read(body), trace, wait);
               } catch (BadRequestException e) {
                 refused.increment();
                 return done(HttpStatus.BAD_REQUEST, errorJson(e.getMessage()));
@@ -121,8 +125,9 @@ final class MirrorEndpoint {
     return List.of(RequestJson.mirror(request.contentUtf8()));
   }
 
-  private CompletableFuture<HttpResponse> submit(List<MirrorRequest> batch, boolean wait) {
-    List<Receipt> receipts = batch.stream().map(mirror::submit).toList();
+  private CompletableFuture<HttpResponse> submit(
+      List<MirrorRequest> batch, Context trace, boolean wait) {
+    List<Receipt> receipts = batch.stream().map(one -> mirror.submit(one, trace)).toList();
     for (Receipt receipt : receipts) {
       DropReason reason = receipt.dropped().orElse(null);
       if (reason == DropReason.TOO_LARGE) {
@@ -146,8 +151,9 @@ final class MirrorEndpoint {
                         errorJson("Kafka has not acknowledged it: " + text(error))));
   }
 
-  /** One JSON object a line; bad lines are named, the others go on. */
-  private CompletableFuture<HttpResponse> bulk(AggregatedHttpRequest request, boolean wait) {
+  /** One JSON object a line, all of one trace; bad lines are named, the others go on. */
+  private CompletableFuture<HttpResponse> bulk(
+      AggregatedHttpRequest request, Context trace, boolean wait) {
     ObjectNode answer = JSON.createObjectNode();
     ArrayNode ids = answer.putArray("request_ids");
     ArrayNode rejected = answer.putArray("rejected");
@@ -161,7 +167,7 @@ final class MirrorEndpoint {
       }
       String problem;
       try {
-        Receipt receipt = mirror.submit(RequestJson.mirror(line));
+        Receipt receipt = mirror.submit(RequestJson.mirror(line), trace);
         boolean taken =
             receipt.dropped().isEmpty() || receipt.dropped().get() == DropReason.NOT_SAMPLED;
         if (taken) {
@@ -239,6 +245,14 @@ final class MirrorEndpoint {
     return json.put("topic", at.topic())
         .put("partition", at.partition())
         .put("offset", at.offset());
+  }
+
+  /** The call's own span where the server is instrumented, else the caller's. */
+  private static Context trace(RequestHeaders headers) {
+    Context current = Context.current();
+    return Traces.isTraced(current)
+        ? current
+        : Traces.fromHttp(headers.getAll("traceparent"), headers.getAll("tracestate"));
   }
 
   private static RequestJson.Origin origin(RequestHeaders headers) {

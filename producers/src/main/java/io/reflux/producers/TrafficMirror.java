@@ -3,6 +3,9 @@ package io.reflux.producers;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.opentelemetry.api.trace.Span;
+import io.opentelemetry.api.trace.SpanContext;
+import io.opentelemetry.context.Context;
 import io.reflux.schemas.avro.Message;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.kafka.KafkaClients;
@@ -40,6 +43,9 @@ public final class TrafficMirror implements AutoCloseable {
 
   /** Objects around the text of a request, roughly; part of what is held of the budget. */
   private static final long OVERHEAD_BYTES = 512;
+
+  /** A trace's ids and the objects around them, roughly. */
+  private static final long TRACE_BYTES = 256;
 
   /** What close waits for each of its threads, after its deadline. */
   private static final long LONGEST_JOIN_MILLIS = 1000;
@@ -176,8 +182,21 @@ public final class TrafficMirror implements AutoCloseable {
     }
   }
 
-  /** Takes a request in, or drops it; returns at once and never throws. */
+  /**
+   * Takes a request in, or drops it; returns at once and never throws. It belongs to the trace that
+   * is current.
+   */
   public Receipt submit(MirrorRequest request) {
+    return submit(request, Context.current());
+  }
+
+  /**
+   * As {@link #submit(MirrorRequest)}.
+   *
+   * @param trace the trace that the request belongs to, which its record and all that comes of it
+   *     carry; the root context for none
+   */
+  public Receipt submit(MirrorRequest request, Context trace) {
     submitted.increment();
     String id = request.requestId().orElseGet(() -> idPrefix + "-" + ids.incrementAndGet());
     if (closed.get()) {
@@ -195,12 +214,13 @@ public final class TrafficMirror implements AutoCloseable {
           DropReason.TOO_LARGE,
           "request " + id + ": " + bytes + " bytes (expected: at most " + maxRequestBytes + ")");
     }
-    long size = bytes + OVERHEAD_BYTES;
+    SpanContext span = Span.fromContext(trace).getSpanContext();
+    long size = bytes + OVERHEAD_BYTES + traceBytes(span);
     if (!reserve(size)) {
       return drop(id, DropReason.BUFFER_FULL, "mirror: " + bufferBytes + " bytes held, no room");
     }
     Instant receivedAt = request.receivedAt().orElseGet(Instant::now);
-    Held item = new Held(request, id, receivedAt, size, new CompletableFuture<>());
+    Held item = new Held(request, id, receivedAt, carried(span), size, new CompletableFuture<>());
     queue.add(item);
     // A close between the check above and here may have emptied the queue already.
     if (ended && queue.remove(item)) {
@@ -285,6 +305,22 @@ public final class TrafficMirror implements AutoCloseable {
     }
   }
 
+  /** The trace alone, without whatever else the caller keeps in its context. */
+  private static Context carried(SpanContext span) {
+    return span.isValid() ? Context.root().with(Span.wrap(span)) : Context.root();
+  }
+
+  private static long traceBytes(SpanContext span) {
+    if (!span.isValid()) {
+      return 0;
+    }
+    long bytes = TRACE_BYTES;
+    for (Map.Entry<String, String> entry : span.getTraceState().asMap().entrySet()) {
+      bytes += entry.getKey().length() + entry.getValue().length();
+    }
+    return bytes;
+  }
+
   private boolean reserve(long size) {
     long now = heldBytes.get();
     while (now + size <= bufferBytes) {
@@ -346,7 +382,7 @@ public final class TrafficMirror implements AutoCloseable {
     String key = request.conversationId().orElse(item.id());
     var unused =
         writer
-            .send(key, toAvro(item), item.receivedAt())
+            .send(key, toAvro(item), item.receivedAt(), item.trace())
             .whenComplete((metadata, error) -> settle(item, metadata, error));
   }
 
@@ -395,6 +431,7 @@ public final class TrafficMirror implements AutoCloseable {
       MirrorRequest request,
       String id,
       Instant receivedAt,
+      Context trace,
       long size,
       CompletableFuture<RecordMetadata> delivery) {}
 }

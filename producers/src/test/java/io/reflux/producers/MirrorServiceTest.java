@@ -1,5 +1,6 @@
 package io.reflux.producers;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -13,6 +14,7 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.TopicReader;
 import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.kafka.Traces;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.traffic.HeldOutPrompts;
 import io.reflux.traffic.SupportDeskLanguage;
@@ -28,6 +30,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -94,15 +97,17 @@ class MirrorServiceTest {
   }
 
   private List<MirroredRequest> mirrored(int count) {
-    List<MirroredRequest> requests = new ArrayList<>();
+    return records(count).stream().map(Received::value).toList();
+  }
+
+  private List<Received<MirroredRequest>> records(int count) {
+    List<Received<MirroredRequest>> requests = new ArrayList<>();
     long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
     try (TopicReader<MirroredRequest> reader =
         clients.reader(Topics.REQUESTS, clients.consumer("test", null, Map.of())).assignAll()) {
       while (requests.size() < count) {
         assertThat(System.nanoTime()).as("%s of %s", requests.size(), count).isLessThan(deadline);
-        reader
-            .poll(Duration.ofMillis(100), bad -> {})
-            .forEach((Received<MirroredRequest> record) -> requests.add(record.value()));
+        requests.addAll(reader.poll(Duration.ofMillis(100), bad -> {}));
       }
     }
     return requests;
@@ -175,6 +180,40 @@ class MirrorServiceTest {
     assertThat(second.getConversationId()).isEqualTo("thread");
     assertThat(second.getSegment()).isEqualTo("default");
     assertThat(second.getMaxTokens()).isEqualTo(7);
+  }
+
+  @Test
+  void recordsCarryTheTraceOfTheCall() throws Exception {
+    String trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    post("/v1/mirror", "{\"prompt\":\"one\"}", "traceparent", trace, "tracestate", "a=1");
+    post(
+        "/v1/mirror",
+        "{\"prompt\":\"line 1\"}\n{\"prompt\":\"line 2\"}\n",
+        "content-type",
+        "application/x-ndjson",
+        "traceparent",
+        trace);
+    post("/v1/completions", "{\"prompt\":\"malformed\"}", "traceparent", trace + "-no");
+    post("/v1/completions", "{\"prompt\":\"none\"}");
+    service
+        .mirror()
+        .submit(
+            MirrorRequest.prompt("library").build(),
+            Traces.fromHttp(List.of(trace), List.of("b=2")));
+
+    Map<String, Map<String, String>> headers = new TreeMap<>();
+    for (Received<MirroredRequest> record : records(6)) {
+      Map<String, String> text = new TreeMap<>();
+      record.headers().forEach(h -> text.put(h.key(), new String(h.value(), US_ASCII)));
+      headers.put(record.value().getPrompt(), text);
+    }
+    assertThat(headers)
+        .containsEntry("one", Map.of("traceparent", trace, "tracestate", "a=1"))
+        .containsEntry("line 1", Map.of("traceparent", trace))
+        .containsEntry("line 2", Map.of("traceparent", trace))
+        .containsEntry("malformed", Map.of())
+        .containsEntry("none", Map.of())
+        .containsEntry("library", Map.of("traceparent", trace, "tracestate", "b=2"));
   }
 
   @Test
