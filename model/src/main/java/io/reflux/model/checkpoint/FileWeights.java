@@ -67,6 +67,16 @@ final class FileWeights implements Weights {
   }
 
   @Override
+  public boolean stored(String name, DType dtype, ByteChunks into) {
+    Located tensor = require(name);
+    if (tensor.info().dtype() != dtype || dtype == DType.I8) {
+      return false;
+    }
+    tensor.values().file().forEachChunk(tensor.values().entry(), into);
+    return true;
+  }
+
+  @Override
   public Optional<QuantisedMatrix> quantised(String name) {
     Located tensor = require(name);
     return tensor.scales() == null ? Optional.empty() : Optional.of(tensor.matrix());

@@ -1,14 +1,19 @@
 package io.reflux.model.checkpoint;
 
 /** 16-bit floats. Widening is exact; narrowing rounds to nearest, ties to even. */
-final class Halves {
+public final class Halves {
+  /** The largest float16. */
+  public static final float MAX_FLOAT16 = 65_504;
+
   private Halves() {}
 
-  static float fromBfloat16(short bits) {
+  /** Widens a bfloat16. */
+  public static float fromBfloat16(short bits) {
     return Float.intBitsToFloat(bits << 16);
   }
 
-  static short toBfloat16(float value) {
+  /** Rounds to a bfloat16. */
+  public static short toBfloat16(float value) {
     int bits = Float.floatToRawIntBits(value);
     if (Float.isNaN(value)) {
       // Rounding could carry a NaN's payload away and leave infinity.
@@ -18,7 +23,8 @@ final class Halves {
     return (short) ((bits + roundingBias) >>> 16);
   }
 
-  static float fromFloat16(short bits) {
+  /** Widens a float16. */
+  public static float fromFloat16(short bits) {
     int sign = (bits & 0x8000) << 16;
     int exponent = (bits >>> 10) & 0x1f;
     int fraction = bits & 0x3ff;
@@ -32,7 +38,8 @@ final class Halves {
     return Float.intBitsToFloat(sign | ((exponent - 15 + 127) << 23) | (fraction << 13));
   }
 
-  static short toFloat16(float value) {
+  /** Rounds to a float16; from 65,520 on that is infinity. */
+  public static short toFloat16(float value) {
     int bits = Float.floatToRawIntBits(value);
     int sign = (bits >>> 16) & 0x8000;
     int magnitude = bits & 0x7fffffff;

@@ -52,6 +52,13 @@ public final class MemoryWeights implements Weights {
     return tensor.matrix() != null ? tensor.matrix().dequantised() : tensor.floats().clone();
   }
 
+  /** Never: what lies in memory are numbers, not bytes. */
+  @Override
+  public boolean stored(String name, DType dtype, ByteChunks into) {
+    require(name);
+    return false;
+  }
+
   @Override
   public Optional<QuantisedMatrix> quantised(String name) {
     return Optional.ofNullable(require(name).matrix());

@@ -105,19 +105,13 @@ final class SafetensorsFile {
   }
 
   /** Hands the raw bytes of a tensor over in pieces of a multiple of 8 bytes, the last excepted. */
-  void forEachChunk(Entry entry, ChunkConsumer consumer) {
+  void forEachChunk(Entry entry, Weights.ByteChunks consumer) {
     byte[] chunk = new byte[(int) Math.min(CHUNK_BYTES, entry.bytes())];
     for (long position = entry.begin(); position < entry.end(); position += chunk.length) {
       int length = (int) Math.min(chunk.length, entry.end() - position);
       copy(dataStart + position, chunk, length);
       consumer.accept(chunk, length);
     }
-  }
-
-  /** Sees the first bytes of an array that is reused. */
-  @FunctionalInterface
-  interface ChunkConsumer {
-    void accept(byte[] bytes, int length);
   }
 
   private int arrayLength(Entry entry, int elementBytes) {

@@ -31,22 +31,22 @@ public final class DecodeGraph {
 
   private DecodeGraph() {}
 
-  /** float32 [batch, keyValueHeads, positions, cacheHeadSize]. */
+  /** Of the graph's element type, [batch, keyValueHeads, positions, cacheHeadSize]. */
   public static String pastKeys(int layer) {
     return "past." + layer + ".keys";
   }
 
-  /** float32 [batch, keyValueHeads, positions, cacheHeadSize]. */
+  /** Of the graph's element type, [batch, keyValueHeads, positions, cacheHeadSize]. */
   public static String pastValues(int layer) {
     return "past." + layer + ".values";
   }
 
-  /** float32 [batch, keyValueHeads, positions, cacheHeadSize]. */
+  /** Of the graph's element type, [batch, keyValueHeads, positions, cacheHeadSize]. */
   public static String presentKeys(int layer) {
     return "present." + layer + ".keys";
   }
 
-  /** float32 [batch, keyValueHeads, positions, cacheHeadSize]. */
+  /** Of the graph's element type, [batch, keyValueHeads, positions, cacheHeadSize]. */
   public static String presentValues(int layer) {
     return "present." + layer + ".values";
   }
@@ -74,13 +74,14 @@ public final class DecodeGraph {
       String ids = graph.input(IDS, INT64, -1, -1);
       String lengths = graph.input(LENGTHS, INT32, -1);
       String rows = graph.input(ROWS, INT64, -1);
+      int type = GraphBuilder.typeOf(options.type());
       long[] cacheShape = {-1, config.keyValueHeads(), -1, cacheHeadSize(config)};
       List<Trunk.Cache> caches = new ArrayList<>();
       for (int layer = 0; layer < config.layers(); layer++) {
         caches.add(
             new Trunk.Cache(
-                graph.input(pastKeys(layer), FLOAT, cacheShape),
-                graph.input(pastValues(layer), FLOAT, cacheShape),
+                graph.input(pastKeys(layer), type, cacheShape),
+                graph.input(pastValues(layer), type, cacheShape),
                 presentKeys(layer),
                 presentValues(layer)));
       }
@@ -93,8 +94,8 @@ public final class DecodeGraph {
 
       graph.output(LOGPROBS, FLOAT, -1, config.vocabularySize());
       for (int layer = 0; layer < config.layers(); layer++) {
-        graph.output(presentKeys(layer), FLOAT, cacheShape);
-        graph.output(presentValues(layer), FLOAT, cacheShape);
+        graph.output(presentKeys(layer), type, cacheShape);
+        graph.output(presentValues(layer), type, cacheShape);
       }
       return graph.build();
     }

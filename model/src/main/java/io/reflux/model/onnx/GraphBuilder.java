@@ -12,6 +12,7 @@ import ai.onnx.proto.OnnxMl.TypeProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import com.google.protobuf.UnsafeByteOperations;
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.DType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,6 +28,8 @@ final class GraphBuilder implements AutoCloseable {
 
   static final int FLOAT = TensorProto.DataType.FLOAT_VALUE;
   static final int UINT8 = TensorProto.DataType.UINT8_VALUE;
+  static final int FLOAT16 = TensorProto.DataType.FLOAT16_VALUE;
+  static final int BFLOAT16 = TensorProto.DataType.BFLOAT16_VALUE;
   static final int INT32 = TensorProto.DataType.INT32_VALUE;
   static final int INT64 = TensorProto.DataType.INT64_VALUE;
 
@@ -49,6 +52,16 @@ final class GraphBuilder implements AutoCloseable {
         weightBytes > options.dataThresholdBytes()
             ? createDataFile(options.dataDirectory(), name + ".onnx.data")
             : null;
+  }
+
+  /** ONNX's number of an element type. */
+  static int typeOf(DType type) {
+    return switch (type) {
+      case F32 -> FLOAT;
+      case F16 -> FLOAT16;
+      case BF16 -> BFLOAT16;
+      case I8 -> throw new IllegalArgumentException("8-bit weights are stored unsigned");
+    };
   }
 
   /** An attribute of a node. */
@@ -122,26 +135,43 @@ final class GraphBuilder implements AutoCloseable {
 
   /** Adds a number without dimensions. */
   String scalar(String name, float value) {
-    graph.addInitializer(
-        TensorProto.newBuilder().setName(name).setDataType(FLOAT).addFloatData(value));
-    return name;
+    return scalar(name, FLOAT, value);
+  }
+
+  /**
+   * Adds a number without dimensions.
+   *
+   * @param type FLOAT, FLOAT16 or BFLOAT16
+   */
+  String scalar(String name, int type, float value) {
+    if (type == FLOAT) {
+      graph.addInitializer(
+          TensorProto.newBuilder().setName(name).setDataType(FLOAT).addFloatData(value));
+      return name;
+    }
+    return tensor(name, type, sink -> sink.floats(new float[] {value}));
+  }
+
+  /** Adds a cast; nothing, when the value has the type already. */
+  String cast(String output, String input, int from, int to) {
+    return from == to ? input : node("Cast", output, List.of(input), attribute("to", to));
   }
 
   /**
    * Adds a tensor whose elements the source writes.
    *
-   * @param type FLOAT or UINT8
+   * @param type FLOAT, FLOAT16, BFLOAT16 or UINT8; floats are rounded to the 16-bit types
    */
   String tensor(String name, int type, TensorSource source, long... shape) {
     TensorProto.Builder tensor = TensorProto.newBuilder().setName(name).setDataType(type);
-    long bytes = type == FLOAT ? Float.BYTES : 1;
+    long bytes = elementBytes(type);
     for (long dimension : shape) {
       tensor.addDims(dimension);
       bytes = Math.multiplyExact(bytes, dimension);
     }
     if (dataFile != null && bytes >= SMALLEST_IN_FILE) {
       long offset = dataFile.align();
-      source.writeTo(dataFile);
+      source.writeTo(narrowing(type, dataFile));
       if (dataFile.position() - offset != bytes) {
         throw new IllegalStateException(
             name
@@ -158,7 +188,7 @@ final class GraphBuilder implements AutoCloseable {
           .addExternalData(entry("length", Long.toString(bytes)));
     } else {
       HeapSink sink = new HeapSink(bytes);
-      source.writeTo(sink);
+      source.writeTo(narrowing(type, sink));
       tensor.setRawData(UnsafeByteOperations.unsafeWrap(sink.array()));
     }
     graph.addInitializer(tensor);
@@ -189,6 +219,23 @@ final class GraphBuilder implements AutoCloseable {
     } catch (IOException e) {
       throw new ModelException(dataFile.path() + ": cannot write the graph's data: " + e, e);
     }
+  }
+
+  private static int elementBytes(int type) {
+    return switch (type) {
+      case FLOAT -> Float.BYTES;
+      case FLOAT16, BFLOAT16 -> Short.BYTES;
+      case UINT8 -> 1;
+      default -> throw new IllegalArgumentException("tensor type: " + type);
+    };
+  }
+
+  private static TensorSink narrowing(int type, TensorSink sink) {
+    return switch (type) {
+      case FLOAT16 -> new NarrowingSink(DType.F16, sink);
+      case BFLOAT16 -> new NarrowingSink(DType.BF16, sink);
+      default -> sink;
+    };
   }
 
   private static DataFile createDataFile(Path directory, String name) {

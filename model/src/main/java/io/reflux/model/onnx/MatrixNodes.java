@@ -1,16 +1,22 @@
 package io.reflux.model.onnx;
 
-import static io.reflux.model.onnx.GraphBuilder.FLOAT;
+import static io.reflux.model.onnx.GraphBuilder.FLOAT16;
 import static io.reflux.model.onnx.GraphBuilder.MICROSOFT;
 import static io.reflux.model.onnx.GraphBuilder.UINT8;
 import static io.reflux.model.onnx.GraphBuilder.attribute;
 
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.DType;
+import io.reflux.model.checkpoint.Halves;
 import io.reflux.model.checkpoint.QuantisedMatrix;
+import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.Weights;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * Weight matrices as they stand in a checkpoint, [outputs, inputs], and the nodes that multiply or
@@ -24,18 +30,21 @@ final class MatrixNodes {
 
   private final GraphBuilder graph;
   private final Weights weights;
+  private final Map<String, TensorInfo> infos;
   private final int accuracyLevel;
 
   MatrixNodes(GraphBuilder graph, Weights weights, int accuracyLevel) {
     this.graph = graph;
     this.weights = weights;
+    this.infos =
+        weights.tensors().stream().collect(Collectors.toMap(TensorInfo::name, Function.identity()));
     this.accuracyLevel = accuracyLevel;
   }
 
   /**
    * A matrix of the graph.
    *
-   * @param scales name of the scales; null when the matrix is float32
+   * @param scales name of the scales; null when the matrix is not of 8 bits
    * @param blockSize columns that share a scale
    */
   record Matrix(String name, String scales, int rows, int columns, int blockSize) {
@@ -47,10 +56,11 @@ final class MatrixNodes {
   /**
    * Adds the matrices of a checkpoint, one below the other, as one.
    *
+   * @param type FLOAT, FLOAT16 or BFLOAT16: of the elements, or of the scales of 8-bit ones
    * @param rows of each
    * @param columns of all
    */
-  Matrix matrix(String name, List<String> tensorNames, int[] rows, int columns) {
+  Matrix matrix(String name, int type, List<String> tensorNames, int[] rows, int columns) {
     int totalRows = 0;
     List<QuantisedMatrix> quantised = new ArrayList<>();
     for (int i = 0; i < rows.length; i++) {
@@ -65,7 +75,11 @@ final class MatrixNodes {
         quantised.stream().mapToInt(QuantisedMatrix::blockSize).distinct().count() == 1;
     if (quantised.size() < rows.length || !oneBlockSize) {
       graph.tensor(
-          name, FLOAT, sink -> writeFloats(sink, tensorNames, rows, columns), totalRows, columns);
+          name,
+          type,
+          sink -> writeNumbers(sink, type, tensorNames, rows, columns),
+          totalRows,
+          columns);
       return new Matrix(name, null, totalRows, columns, 1);
     }
     Matrix matrix =
@@ -79,24 +93,29 @@ final class MatrixNodes {
         matrix.blockSize());
     graph.tensor(
         matrix.scales(),
-        FLOAT,
+        type,
         sink -> quantised.forEach(one -> sink.floats(one.scales())),
         totalRows,
         matrix.blocks());
     return matrix;
   }
 
-  /** Adds a vector of the checkpoint, or several end to end. */
-  String vector(String name, List<String> tensorNames, int... lengths) {
+  /**
+   * Adds a vector of the checkpoint, or several end to end.
+   *
+   * @param type FLOAT, FLOAT16 or BFLOAT16
+   */
+  String vector(String name, int type, List<String> tensorNames, int... lengths) {
     int total = 0;
     for (int length : lengths) {
       total += length;
     }
-    return graph.tensor(name, FLOAT, sink -> writeFloats(sink, tensorNames, lengths, 1), total);
+    return graph.tensor(
+        name, type, sink -> writeNumbers(sink, type, tensorNames, lengths, 1), total);
   }
 
   /**
-   * input · matrixᵀ (+ bias).
+   * input · matrixᵀ (+ bias), all of the matrix's type.
    *
    * @param input [n, columns]
    * @param bias name of a [rows] tensor, or empty
@@ -126,20 +145,20 @@ final class MatrixNodes {
    * Rows of a matrix.
    *
    * @param ids int64, any shape
-   * @return float32 [number of ids, columns]
+   * @param type that the matrix was added with
+   * @return of that type, [number of ids, columns]
    */
-  String lookUp(String output, String ids, Matrix matrix) {
+  String lookUp(String output, String ids, Matrix matrix, int type) {
     String flat = graph.longs(output + ".flat", -1, matrix.columns());
     if (matrix.scales() == null) {
       String rows = graph.node("Gather", output + ".rows", List.of(matrix.name(), ids));
       return graph.node("Reshape", output, List.of(rows, flat));
     }
-    // Only the rows that are looked up are turned into float32.
+    // Only the rows that are looked up are dequantised.
     int padded = matrix.blocks() * matrix.blockSize();
     String bytes = graph.node("Gather", output + ".bytes", List.of(matrix.name(), ids));
-    String numbers =
-        graph.node("Cast", output + ".numbers", List.of(bytes), attribute("to", FLOAT));
-    String zero = graph.scalar(output + ".zero", (float) ZERO_POINT);
+    String numbers = graph.node("Cast", output + ".numbers", List.of(bytes), attribute("to", type));
+    String zero = graph.scalar(output + ".zero", type, ZERO_POINT);
     String centred = graph.node("Sub", output + ".centred", List.of(numbers, zero));
     String scales = graph.node("Gather", output + ".scales", List.of(matrix.scales(), ids));
     String last = graph.longs(output + ".last", -1);
@@ -174,16 +193,39 @@ final class MatrixNodes {
         && Integer.bitCount(matrix.blockSize()) == 1;
   }
 
-  private void writeFloats(TensorSink sink, List<String> names, int[] rows, int columns) {
+  private void writeNumbers(
+      TensorSink sink, int type, List<String> names, int[] rows, int columns) {
     for (int i = 0; i < rows.length; i++) {
-      require(names.get(i));
-      float[] values = weights.floats(names.get(i));
-      if (values.length != (long) rows[i] * columns) {
+      String name = names.get(i);
+      require(name);
+      long elements = infos.get(name).elements();
+      if (elements != (long) rows[i] * columns) {
         throw new ModelException(
-            "%s: %d elements (expected: %d x %d)"
-                .formatted(names.get(i), values.length, rows[i], columns));
+            "%s: %d elements (expected: %d x %d)".formatted(name, elements, rows[i], columns));
       }
-      sink.floats(values);
+      DType stored = infos.get(name).dtype();
+      boolean asIs =
+          stored != DType.I8
+              && GraphBuilder.typeOf(stored) == type
+              && weights.stored(name, stored, (bytes, length) -> sink.bytes(bytes, 0, length));
+      if (!asIs) {
+        float[] values = weights.floats(name);
+        if (type == FLOAT16) {
+          checkRange(name, values);
+        }
+        sink.floats(values);
+      }
+    }
+  }
+
+  /** Rounded to infinity, one weight turns every answer into NaN. */
+  private static void checkRange(String name, float[] values) {
+    for (int i = 0; i < values.length; i++) {
+      if (Math.abs(values[i]) > Halves.MAX_FLOAT16) {
+        throw new ModelException(
+            "%s: %s at %d (expected: at most 65504 in magnitude for f16; bf16 holds it)"
+                .formatted(name, values[i], i));
+      }
     }
   }
 

@@ -1,7 +1,5 @@
 package io.reflux.model.onnx;
 
-import static io.reflux.model.onnx.GraphBuilder.FLOAT;
-
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.reference.RotaryFrequencies;
 import java.util.Arrays;
@@ -17,20 +15,22 @@ record RotaryTable(String cos, String sin) {
   /**
    * Adds the table.
    *
+   * @param type FLOAT, FLOAT16 or BFLOAT16: what attention works in
    * @param headSize of attention, at least the configuration's; what is padded is not turned
    */
-  static RotaryTable add(GraphBuilder graph, ModelConfig config, int headSize, int positions) {
+  static RotaryTable add(
+      GraphBuilder graph, ModelConfig config, int type, int headSize, int positions) {
     double[] radians = Arrays.copyOf(RotaryFrequencies.radiansPerPosition(config), headSize / 2);
     return new RotaryTable(
         graph.tensor(
             "rotary.cos",
-            FLOAT,
+            type,
             sink -> write(sink, radians, positions, true),
             positions,
             radians.length),
         graph.tensor(
             "rotary.sin",
-            FLOAT,
+            type,
             sink -> write(sink, radians, positions, false),
             positions,
             radians.length));

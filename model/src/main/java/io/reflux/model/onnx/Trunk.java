@@ -1,5 +1,6 @@
 package io.reflux.model.onnx;
 
+import static io.reflux.model.onnx.GraphBuilder.BFLOAT16;
 import static io.reflux.model.onnx.GraphBuilder.FLOAT;
 import static io.reflux.model.onnx.GraphBuilder.MICROSOFT;
 import static io.reflux.model.onnx.GraphBuilder.attribute;
@@ -12,11 +13,19 @@ import io.reflux.model.onnx.MatrixNodes.Matrix;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Everything from token ids to logits; both graphs are this plus their own inputs and outputs. */
+/**
+ * Everything from token ids to logits; both graphs are this plus their own inputs and outputs.
+ *
+ * <p>Layers are computed in the element type that is asked for, norms inside them in float32 by
+ * their operators. The final norm and the head are float32 in every graph: logits rounded to 16
+ * bits would be a label's largest error. On CUDA the head's products are TF32, which holds 16-bit
+ * weights exactly.
+ */
 final class Trunk {
   private static final int HEAD_STEP = 16;
 
   private final GraphBuilder graph;
+  private final int type;
   private final ModelConfig config;
   private final MatrixNodes matrices;
   private final RotaryTable rotary;
@@ -24,6 +33,7 @@ final class Trunk {
   private final int queries;
   private final int keyValues;
   private final Matrix embedding;
+  private final int embeddingType;
 
   Trunk(
       GraphBuilder graph,
@@ -32,15 +42,19 @@ final class Trunk {
       GraphOptions options,
       int positions) {
     this.graph = graph;
+    this.type = GraphBuilder.typeOf(options.type());
     this.config = config;
     this.matrices = new MatrixNodes(graph, weights, options.accuracyLevel());
     this.headSize = attentionHeadSize(config);
-    this.rotary = RotaryTable.add(graph, config, headSize, positions);
+    this.rotary = RotaryTable.add(graph, config, type, headSize, positions);
     this.queries = config.heads() * config.headSize();
     this.keyValues = config.keyValueHeads() * config.headSize();
+    // Tied weights are the head's as well.
+    this.embeddingType = config.tiedEmbeddings() ? FLOAT : type;
     this.embedding =
         matrices.matrix(
             "embedding",
+            embeddingType,
             List.of(TensorNames.EMBEDDING),
             new int[] {config.vocabularySize()},
             config.hiddenSize());
@@ -66,7 +80,7 @@ final class Trunk {
    * @param totalLength int32 without dimensions, the cache's use after this run
    * @param rows int64 of any shape, indices into the flattened ids: the positions that are wanted
    * @param caches one a layer
-   * @return [shape of rows, hiddenSize], what the head multiplies
+   * @return float32 [shape of rows, hiddenSize], what the head multiplies
    */
   String hidden(String ids, String lengths, String totalLength, String rows, List<Cache> caches) {
     String one = graph.scalar("one", 1);
@@ -77,13 +91,14 @@ final class Trunk {
     String perSequence =
         graph.node("Concat", "per_sequence", List.of(batchShape, rest), attribute("axis", 0));
 
-    String residual = matrices.lookUp("embedded", ids, embedding);
+    String embedded = matrices.lookUp("embedded", ids, embedding, embeddingType);
+    String residual = graph.cast("embedded.narrow", embedded, embeddingType, type);
     String added = "";
     for (int layer = 0; layer < config.layers(); layer++) {
       String at = "layer" + layer + ".";
       String gain =
           matrices.vector(
-              at + "input_gain", List.of(TensorNames.inputNorm(layer)), config.hiddenSize());
+              at + "input_gain", type, List.of(TensorNames.inputNorm(layer)), config.hiddenSize());
       String normed;
       if (added.isEmpty()) {
         normed = norm(at + "input_normed", residual, gain);
@@ -95,25 +110,33 @@ final class Trunk {
           attention(layer, normed, perSequence, lastSeen, totalLength, caches.get(layer));
       String fedGain =
           matrices.vector(
-              at + "fed_gain", List.of(TensorNames.postAttentionNorm(layer)), config.hiddenSize());
+              at + "fed_gain",
+              type,
+              List.of(TensorNames.postAttentionNorm(layer)),
+              config.hiddenSize());
       String fed = addAndNorm(at + "fed", residual, attended, fedGain);
       residual = at + "fed_sum";
       added = feedForward(layer, fed);
     }
     // From here on only the wanted positions are worked on: the head is the largest matrix.
-    String lastResidual = graph.node("Gather", "wanted_residual", List.of(residual, rows));
-    String lastAdded = graph.node("Gather", "wanted_added", List.of(added, rows));
     String finalGain =
-        matrices.vector("final_gain", List.of(TensorNames.FINAL_NORM), config.hiddenSize());
-    return addAndNorm("final", lastResidual, lastAdded, finalGain);
+        matrices.vector("final_gain", FLOAT, List.of(TensorNames.FINAL_NORM), config.hiddenSize());
+    return addAndNorm(
+        "final", wanted("residual", residual, rows), wanted("added", added, rows), finalGain);
   }
 
-  /** The matrix that turns hidden states into logits. */
+  private String wanted(String what, String all, String rows) {
+    String wanted = graph.node("Gather", "wanted_" + what, List.of(all, rows));
+    return graph.cast("wanted_" + what + ".wide", wanted, type, FLOAT);
+  }
+
+  /** The matrix that turns hidden states into logits; float32, or of 8 bits with such scales. */
   Matrix headMatrix() {
     return config.tiedEmbeddings()
         ? embedding
         : matrices.matrix(
             "head",
+            FLOAT,
             List.of(TensorNames.HEAD),
             new int[] {config.vocabularySize()},
             config.hiddenSize());
@@ -122,7 +145,7 @@ final class Trunk {
   /**
    * Adds the head.
    *
-   * @param hidden [r, hiddenSize], of {@link #hidden}
+   * @param hidden float32 [r, hiddenSize], of {@link #hidden}
    * @param head of {@link #headMatrix}
    * @return float32 [r, vocabularySize]
    */
@@ -145,8 +168,9 @@ final class Trunk {
         List.of(
             TensorNames.queryBias(layer), TensorNames.keyBias(layer), TensorNames.valueBias(layer));
     int[] rows = {queries, keyValues, keyValues};
-    Matrix matrix = matrices.matrix(at + "qkv_weight", names, rows, config.hiddenSize());
-    String bias = config.attentionBias() ? matrices.vector(at + "qkv_bias", biasNames, rows) : "";
+    Matrix matrix = matrices.matrix(at + "qkv_weight", type, names, rows, config.hiddenSize());
+    String bias =
+        config.attentionBias() ? matrices.vector(at + "qkv_bias", type, biasNames, rows) : "";
     String qkv = matrices.multiply(at + "qkv", normed, matrix, bias);
 
     List<String> inputs = new ArrayList<>();
@@ -189,6 +213,7 @@ final class Trunk {
     Matrix output =
         matrices.matrix(
             at + "output_weight",
+            type,
             List.of(TensorNames.output(layer)),
             new int[] {config.hiddenSize()},
             queries);
@@ -202,6 +227,7 @@ final class Trunk {
     Matrix gateUp =
         matrices.matrix(
             at + "gate_up_weight",
+            type,
             List.of(TensorNames.gate(layer), TensorNames.up(layer)),
             new int[] {inner, inner},
             config.hiddenSize());
@@ -221,6 +247,7 @@ final class Trunk {
     Matrix down =
         matrices.matrix(
             at + "down_weight",
+            type,
             List.of(TensorNames.down(layer)),
             new int[] {config.hiddenSize()},
             inner);
@@ -229,7 +256,7 @@ final class Trunk {
 
   /** Norms each head of [n, heads · headSize] and gives it its batch back. */
   private String headNorm(String at, String gainTensor, String perSequence) {
-    String gain = matrices.vector(at + "_gain", List.of(gainTensor), config.headSize());
+    String gain = matrices.vector(at + "_gain", type, List.of(gainTensor), config.headSize());
     String headShape = graph.longs(at + "_head_shape", -1, config.headSize());
     String split = graph.node("Reshape", at + "_heads", List.of(at, headShape));
     return toBatch(at, norm(at + "_normed", split, gain), perSequence);
@@ -243,7 +270,11 @@ final class Trunk {
       String halves = graph.longs(at + "_halves_shape", -1, half);
       String split = graph.node("Reshape", at + "_halves", List.of(input, halves));
       String pads = graph.longs(at + "_pads", 0, 0, 0, headSize / 2 - half);
-      ready = graph.node("Pad", at + "_padded", List.of(split, pads));
+      // CUDA pads no bfloat16.
+      int padded = type == BFLOAT16 ? FLOAT : type;
+      String wide = graph.cast(at + "_halves.wide", split, type, padded);
+      String zeros = graph.node("Pad", at + "_padded", List.of(wide, pads));
+      ready = graph.cast(at + "_padded.narrow", zeros, padded, type);
     }
     return graph.node("Reshape", at + "_batch", List.of(ready, perSequence));
   }

@@ -3,7 +3,6 @@ package io.reflux.model.runtime;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
-import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.onnx.DecodeGraph;
@@ -19,17 +18,16 @@ import java.util.Map;
 
 /**
  * A decode graph with key-value memory for a fixed number of slots. Every tensor is a view of
- * memory that stays in place, so a step neither allocates nor copies a cache. For one thread at a
- * time.
+ * memory that stays in place, so a step on the processor neither allocates nor copies a cache. ONNX
+ * Runtime's Java interface gives no hold on a GPU's memory: there every step carries the caches
+ * over and back. For one thread at a time.
  */
 final class DecodeSession implements AutoCloseable {
   private final ModelConfig config;
   private final int slots;
-  private final int positions;
-  private final int headSize;
   private final OpenSession open;
   private final Deque<OnnxTensor> tensors = new ArrayDeque<>();
-  private final FloatBuffer[] caches;
+  private final KeyValueCache[] caches;
   private final LongBuffer ids;
   private final IntBuffer lengths;
   private final FloatBuffer logprobs;
@@ -49,14 +47,18 @@ final class DecodeSession implements AutoCloseable {
       RuntimeOptions options) {
     this.config = config;
     this.slots = engine.slots();
-    this.positions = engine.maxPositions();
-    this.headSize = DecodeGraph.cacheHeadSize(config);
+    int positions = engine.maxPositions();
     this.steps = new Binding[slots + 1];
     this.prefills = new Binding[slots];
-    long cacheFloats = (long) slots * config.keyValueHeads() * positions * headSize;
-    this.caches = new FloatBuffer[2 * config.layers()];
+    this.caches = new KeyValueCache[2 * config.layers()];
     for (int i = 0; i < caches.length; i++) {
-      caches[i] = cache(cacheFloats);
+      caches[i] =
+          new KeyValueCache(
+              options.elementType(weights),
+              slots,
+              config.keyValueHeads(),
+              positions,
+              DecodeGraph.cacheHeadSize(config));
     }
     this.ids = direct((long) Math.max(slots, chunk) * Long.BYTES).asLongBuffer();
     this.lengths = direct((long) slots * Integer.BYTES).asIntBuffer();
@@ -133,16 +135,8 @@ final class DecodeSession implements AutoCloseable {
 
   /** Moves the first positions of a slot to another. */
   void move(int fromSlot, int toSlot, int count) {
-    int heads = config.keyValueHeads();
-    int stride = positions * headSize;
-    for (FloatBuffer cache : caches) {
-      for (int head = 0; head < heads; head++) {
-        cache.put(
-            (toSlot * heads + head) * stride,
-            cache,
-            (fromSlot * heads + head) * stride,
-            count * headSize);
-      }
+    for (KeyValueCache cache : caches) {
+      cache.move(fromSlot, toSlot, count);
     }
   }
 
@@ -175,13 +169,8 @@ final class DecodeSession implements AutoCloseable {
                 runtime,
                 logprobs.slice(0, count * config.vocabularySize()),
                 new long[] {count, config.vocabularySize()})));
-    int slotFloats = config.keyValueHeads() * positions * headSize;
-    long[] shape = {count, config.keyValueHeads(), positions, headSize};
     for (int i = 0; i < caches.length; i++) {
-      OnnxTensor view =
-          keep(
-              OnnxTensor.createTensor(
-                  runtime, caches[i].slice(firstSlot * slotFloats, count * slotFloats), shape));
+      OnnxTensor view = keep(caches[i].view(firstSlot, count));
       int layer = i / 2;
       boolean keys = i % 2 == 0;
       inputs.put(keys ? DecodeGraph.pastKeys(layer) : DecodeGraph.pastValues(layer), view);
@@ -193,21 +182,6 @@ final class DecodeSession implements AutoCloseable {
   private OnnxTensor keep(OnnxTensor tensor) {
     tensors.push(tensor);
     return tensor;
-  }
-
-  private FloatBuffer cache(long floats) {
-    String advice =
-        "key-value cache: %d slots x %d positions take %d MiB a layer (expected: "
-            .formatted(slots, positions, (2 * floats * Float.BYTES) >> 20);
-    if (floats > (Integer.MAX_VALUE - 64) / Float.BYTES) {
-      throw new ModelException(advice + "under 4096; fewer slots or positions)");
-    }
-    try {
-      return direct(floats * Float.BYTES).asFloatBuffer();
-    } catch (OutOfMemoryError e) {
-      throw new ModelException(
-          advice + "to fit the direct memory, see -XX:MaxDirectMemorySize)", e);
-    }
   }
 
   private static ByteBuffer direct(long bytes) {

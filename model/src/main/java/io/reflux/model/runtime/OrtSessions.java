@@ -3,7 +3,6 @@ package io.reflux.model.runtime;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
-import ai.onnxruntime.OrtProvider;
 import ai.onnxruntime.OrtSession;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.Weights;
@@ -12,7 +11,6 @@ import io.reflux.model.onnx.OnnxModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.EnumSet;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 
@@ -74,7 +72,7 @@ final class OrtSessions {
   static OpenSession open(
       Weights weights, Function<GraphOptions, OnnxModel> graph, RuntimeOptions options) {
     Path directory = null;
-    GraphOptions inMemory = GraphOptions.inMemory();
+    GraphOptions inMemory = GraphOptions.inMemory().withType(options.elementType(weights));
     OrtSession session = null;
     try {
       if (GraphOptions.weightBytes(weights) <= inMemory.dataThresholdBytes()) {
@@ -101,7 +99,7 @@ final class OrtSessions {
       session.addConfigEntry("session.inter_op.allow_spinning", "0");
       // Shapes differ from run to run, and a memory plan would be kept for each of them.
       session.setMemoryPatternOptimization(false);
-      addDevice(session, options.device());
+      Providers.add(session, options.device());
       if (model.dataFile().isPresent()) {
         session.addConfigEntry(
             "session.model_external_initializers_file_folder_path",
@@ -109,7 +107,9 @@ final class OrtSessions {
       }
       return environment().createSession(model.bytes(), session);
     } catch (OrtException e) {
-      throw failure("model: ONNX Runtime refuses it", e);
+      throw Providers.isAboutDevice(e)
+          ? Providers.refusal(options.device(), e)
+          : failure("model: ONNX Runtime refuses it", e);
     }
   }
 
@@ -124,31 +124,6 @@ final class OrtSessions {
       return Files.createTempDirectory("reflux-graph-");
     } catch (IOException e) {
       throw new ModelException("temporary directory: cannot be created: " + e.getMessage(), e);
-    }
-  }
-
-  private static void addDevice(OrtSession.SessionOptions session, Device device)
-      throws OrtException {
-    if (device.kind() == Device.Kind.CPU) {
-      return;
-    }
-    EnumSet<OrtProvider> providers = OrtEnvironment.getAvailableProviders();
-    if (!providers.contains(OrtProvider.CUDA)) {
-      throw new ModelException(
-          "device: "
-              + device
-              + " (expected: cpu; this ONNX Runtime is built without CUDA: put"
-              + " com.microsoft.onnxruntime:onnxruntime_gpu "
-              + environment().getVersion()
-              + " on the class path in place of onnxruntime)");
-    }
-    try {
-      if (device.kind() == Device.Kind.TENSORRT) {
-        session.addTensorrt(device.index());
-      }
-      session.addCUDA(device.index());
-    } catch (OrtException e) {
-      throw failure("device: " + device + " cannot be used (expected: its driver and CUDA)", e);
     }
   }
 }

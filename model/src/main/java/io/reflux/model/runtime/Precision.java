@@ -3,7 +3,10 @@ package io.reflux.model.runtime;
 import io.reflux.model.ModelException;
 import java.util.Locale;
 
-/** The element type that a model's weights, activations and key-value memory have when it runs. */
+/**
+ * The element type that a model's layers and key-value memory have when it runs. Final norm, head,
+ * log-softmax and every output are float32 in each.
+ */
 public enum Precision {
   /**
    * {@link #F32} on the processor. On a GPU {@link #BF16} for a model whose weights are stored in
@@ -11,6 +14,7 @@ public enum Precision {
    */
   AUTO,
   F32,
+  /** Three decimal digits; refuses weights beyond 65,504. On the processor slower than F32. */
   F16,
   BF16;
 

@@ -229,19 +229,6 @@ class ScorerTest {
   }
 
   @Test
-  void devicesThatAreNotThereAreRefusedByName() {
-    SmallModels model = SmallModels.QWEN2_WITH_BIAS;
-    Weights weights = RandomModel.variedWeights(model.config(), 7);
-    assertThatThrownBy(() -> new Scorer(model.config(), weights, 3, RuntimeOptions.of(1, "tpu")))
-        .isInstanceOf(ModelException.class)
-        .hasMessage("device: tpu (expected: cpu, cuda[:N] or tensorrt[:N])");
-    assertThatThrownBy(() -> new Scorer(model.config(), weights, 3, RuntimeOptions.of(1, "cuda:1")))
-        .isInstanceOf(ModelException.class)
-        .hasMessageStartingWith("device: cuda:1 (expected: cpu; ")
-        .hasMessageContaining("onnxruntime_gpu");
-  }
-
-  @Test
   void aClosedScorerSaysSo() {
     SmallModels model = SmallModels.QWEN2_WITH_BIAS;
     Scorer scorer =

@@ -1,0 +1,83 @@
+package io.reflux.model.runtime;
+
+import ai.onnxruntime.OnnxJavaType;
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OrtException;
+import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.DType;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/** The keys or the values of one layer, [slots, heads, positions, headSize]. */
+final class KeyValueCache {
+  private final DType type;
+  private final int slots;
+  private final int heads;
+  private final int positions;
+  private final int headSize;
+  private final ByteBuffer memory;
+
+  /**
+   * Allocates.
+   *
+   * @param type F32, F16 or BF16
+   * @throws ModelException if so much memory cannot be had
+   */
+  KeyValueCache(DType type, int slots, int heads, int positions, int headSize) {
+    this.type = type;
+    this.slots = slots;
+    this.heads = heads;
+    this.positions = positions;
+    this.headSize = headSize;
+    this.memory = allocate((long) slots * heads * positions * headSize * type.bytes());
+  }
+
+  /** A tensor of consecutive slots, for the caller to close; it sees later changes. */
+  OnnxTensor view(int firstSlot, int count) throws OrtException {
+    int slotElements = heads * positions * headSize;
+    int from = firstSlot * slotElements;
+    int size = count * slotElements;
+    long[] shape = {count, heads, positions, headSize};
+    return switch (type) {
+      case F32 ->
+          OnnxTensor.createTensor(
+              OrtSessions.environment(), memory.asFloatBuffer().slice(from, size), shape);
+      case F16 -> halves(from, size, shape, OnnxJavaType.FLOAT16);
+      case BF16 -> halves(from, size, shape, OnnxJavaType.BFLOAT16);
+      case I8 -> throw new IllegalStateException("key-value cache of " + type);
+    };
+  }
+
+  /** Copies the first positions of a slot to another. */
+  void move(int fromSlot, int toSlot, int count) {
+    int stride = positions * headSize * type.bytes();
+    for (int head = 0; head < heads; head++) {
+      memory.put(
+          (toSlot * heads + head) * stride,
+          memory,
+          (fromSlot * heads + head) * stride,
+          count * headSize * type.bytes());
+    }
+  }
+
+  private OnnxTensor halves(int from, int size, long[] shape, OnnxJavaType element)
+      throws OrtException {
+    return OnnxTensor.createTensor(
+        OrtSessions.environment(), memory.asShortBuffer().slice(from, size), shape, element);
+  }
+
+  private ByteBuffer allocate(long bytes) {
+    String advice =
+        "key-value cache: %d slots x %d positions take %d MiB a layer (expected: "
+            .formatted(slots, positions, 2 * bytes >> 20);
+    if (bytes > Integer.MAX_VALUE - 64) {
+      throw new ModelException(advice + "under 4096; fewer slots or positions)");
+    }
+    try {
+      return ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
+    } catch (OutOfMemoryError e) {
+      throw new ModelException(
+          advice + "to fit the direct memory, see -XX:MaxDirectMemorySize)", e);
+    }
+  }
+}
