@@ -1,6 +1,7 @@
 package io.reflux.bench;
 
 import java.io.PrintWriter;
+import java.util.Set;
 
 /** One named measurement. */
 public interface Benchmark {
@@ -10,11 +11,16 @@ public interface Benchmark {
   /** One line for {@code reflux bench --list}. */
   String description();
 
+  /** What it can be told beside {@code --quick} and {@code --seed}. */
+  default Set<BenchmarkOption> options() {
+    return Set.of();
+  }
+
   /**
-   * Measures.
+   * Measures. The same seed gives the same inputs.
    *
-   * @param quick whether to take the fewest runs that still mean something
+   * @param options those that {@link #options} does not name are not looked at
    * @param progress what to show while it works
    */
-  Result run(boolean quick, PrintWriter progress) throws Exception;
+  Result run(BenchmarkOptions options, PrintWriter progress) throws Exception;
 }

@@ -21,10 +21,10 @@ final class LabelsBenchmark implements Benchmark {
   }
 
   @Override
-  public Result run(boolean quick, PrintWriter progress) throws Exception {
+  public Result run(BenchmarkOptions options, PrintWriter progress) throws Exception {
     Result.Builder result = new Result.Builder(name()).condition("rows", ROWS);
     for (int[] size : new int[][] {{1024, 16}, {151_936, 16}, {151_936, 64}}) {
-      measure(size[0], size[1], quick ? 3 : 9, result);
+      measure(size[0], size[1], options.quick() ? 3 : 9, result);
     }
     return result.build();
   }

@@ -41,14 +41,14 @@ final class ModelBenchmark implements Benchmark {
   }
 
   @Override
-  public Result run(boolean quick, PrintWriter progress) throws Exception {
+  public Result run(BenchmarkOptions options, PrintWriter progress) throws Exception {
     Result.Builder result = new Result.Builder(name());
     result
         .condition("threads", 1)
         .condition("batch", BATCH)
         .condition("sequence_tokens", SEQUENCE)
         .condition("top_k", TOP_K);
-    int runs = quick ? 3 : 9;
+    int runs = options.quick() ? 3 : 9;
     measure("teacher", "hidden=256,layers=4,heads=8,kv-heads=4,ffn=704", runs, result, progress);
     measure("student", "hidden=96,layers=2,heads=4,kv-heads=2,ffn=256", runs, result, progress);
     return result.build();

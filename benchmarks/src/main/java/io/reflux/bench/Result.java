@@ -11,8 +11,15 @@ import java.util.Map;
  *
  * @param figures by key, in the order they were added
  * @param conditions whatever a reader needs to repeat them
+ * @param tables figures that belong side by side
+ * @param failures what must not have happened, one line each; empty when all is well
  */
-public record Result(String name, Map<String, Figure> figures, Map<String, Object> conditions) {
+public record Result(
+    String name,
+    Map<String, Figure> figures,
+    Map<String, Object> conditions,
+    List<Table> tables,
+    List<String> failures) {
 
   /**
    * One figure.
@@ -24,12 +31,23 @@ public record Result(String name, Map<String, Figure> figures, Map<String, Objec
    */
   public record Figure(double value, String unit, int runs, double spread) {}
 
+  /**
+   * Figures side by side.
+   *
+   * @param name short, without spaces
+   * @param columns headings
+   * @param rows cells: text, numbers, or null where there is no such figure
+   */
+  public record Table(String name, List<String> columns, List<List<Object>> rows) {}
+
   /** Collects measurements. */
   public static final class Builder {
     private final String name;
     private final Map<String, List<Double>> samples = new LinkedHashMap<>();
     private final Map<String, String> units = new LinkedHashMap<>();
     private final Map<String, Object> conditions = new LinkedHashMap<>();
+    private final List<Table> tables = new ArrayList<>();
+    private final List<String> failures = new ArrayList<>();
 
     public Builder(String name) {
       this.name = name;
@@ -48,6 +66,18 @@ public record Result(String name, Map<String, Figure> figures, Map<String, Objec
       return this;
     }
 
+    /** Adds a table. */
+    public Builder table(Table table) {
+      tables.add(table);
+      return this;
+    }
+
+    /** Adds something that must not have happened. */
+    public Builder failure(String line) {
+      failures.add(line);
+      return this;
+    }
+
     /** Medians and spreads of what was added. */
     public Result build() {
       Map<String, Figure> figures = new LinkedHashMap<>();
@@ -56,18 +86,17 @@ public record Result(String name, Map<String, Figure> figures, Map<String, Objec
       all.putAll(conditions);
       all.put("runs", samples.values().stream().mapToInt(List::size).max().orElse(0));
       all.put("spread", figures.values().stream().mapToDouble(Figure::spread).max().orElse(0));
-      return new Result(name, figures, all);
+      return new Result(name, figures, all, List.copyOf(tables), List.copyOf(failures));
     }
 
     private static Figure figure(List<Double> values, String unit) {
       double[] sorted = values.stream().mapToDouble(Double::doubleValue).sorted().toArray();
-      int n = sorted.length;
-      double median = n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+      double median = Medians.ofSorted(sorted);
       double spread =
-          n < 2 || median == 0
+          sorted.length < 2 || median == 0
               ? 0
               : (Arrays.stream(sorted).max().orElseThrow() - sorted[0]) / Math.abs(median);
-      return new Figure(median, unit, n, spread);
+      return new Figure(median, unit, sorted.length, spread);
     }
   }
 }

@@ -2,15 +2,24 @@ package io.reflux.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.reflux.bench.Benchmark;
+import io.reflux.bench.BenchmarkOption;
+import io.reflux.bench.BenchmarkOptions;
 import io.reflux.bench.Benchmarks;
 import io.reflux.bench.Result;
+import io.reflux.run.BundledTeacher;
 import io.reflux.schemas.service.RefluxException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -34,6 +43,28 @@ final class BenchCommand implements Callable<Integer> {
   @Option(names = "--quick", description = "The fewest runs that still mean something.")
   private boolean quick;
 
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Of everything that is drawn (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(names = "--cases", paramLabel = "N", description = "label-fuzz: how many cases to try.")
+  private Long cases;
+
+  @Option(names = "--kills", paramLabel = "N", description = "score-kills: how often to kill.")
+  private Integer kills;
+
+  @Option(
+      names = "--teacher",
+      paramLabel = "DIR",
+      description = "score, score-kills: the teacher (default: the bundled one).")
+  private Path teacher;
+
+  @Option(names = "--plot", paramLabel = "FILE", description = "labels: draw them here, as SVG.")
+  private Path plot;
+
   @Option(names = "--json", paramLabel = "FILE", description = "Also write the figures here.")
   private Path json;
 
@@ -49,21 +80,73 @@ final class BenchCommand implements Callable<Integer> {
       out.flush();
       return 0;
     }
-    Benchmark benchmark =
-        Benchmarks.all().stream()
-            .filter(b -> b.name().equals(name))
-            .findFirst()
-            .orElseThrow(
-                () ->
-                    new RefluxException(
-                        "bench: "
-                            + (name == null ? "no name" : name)
-                            + " (expected: one of "
-                            + Benchmarks.all().stream()
-                                .map(Benchmark::name)
-                                .collect(Collectors.joining(", "))
-                            + ")"));
-    Result result = benchmark.run(quick, spec.commandLine().getErr());
+    Benchmark benchmark = benchmark();
+    requireTaken(benchmark, BenchmarkOption.CASES, cases);
+    requireTaken(benchmark, BenchmarkOption.KILLS, kills);
+    requireTaken(benchmark, BenchmarkOption.TEACHER, teacher);
+    requireTaken(benchmark, BenchmarkOption.PLOT, plot);
+    Result result;
+    try (WorkFolder folder = WorkFolder.create("reflux-bench-")) {
+      boolean bundled =
+          teacher == null && benchmark.options().contains(BenchmarkOption.TEACHER);
+      BenchmarkOptions options =
+          new BenchmarkOptions(
+              quick,
+              seed,
+              cases == null ? OptionalLong.empty() : OptionalLong.of(cases),
+              kills == null ? OptionalInt.empty() : OptionalInt.of(kills),
+              bundled
+                  ? Optional.of(BundledTeacher.unpack(folder.path()))
+                  : Optional.ofNullable(teacher),
+              Optional.ofNullable(plot));
+      result = benchmark.run(options, spec.commandLine().getErr());
+    }
+    print(result, out);
+    if (json != null) {
+      write(result);
+    }
+    if (!result.failures().isEmpty()) {
+      throw new RefluxException(
+          "bench " + name + ": " + String.join("; ", result.failures()));
+    }
+    return 0;
+  }
+
+  private Benchmark benchmark() {
+    return Benchmarks.all().stream()
+        .filter(b -> b.name().equals(name))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new RefluxException(
+                    "bench: "
+                        + (name == null ? "no name" : name)
+                        + " (expected: one of "
+                        + Benchmarks.all().stream()
+                            .map(Benchmark::name)
+                            .collect(Collectors.joining(", "))
+                        + ")"));
+  }
+
+  private static void requireTaken(Benchmark benchmark, BenchmarkOption option, Object value) {
+    if (value != null && !benchmark.options().contains(option)) {
+      throw new RefluxException(
+          option.flag()
+              + ": bench "
+              + benchmark.name()
+              + " has no such option (expected: with one of "
+              + Benchmarks.all().stream()
+                  .filter(b -> b.options().contains(option))
+                  .map(Benchmark::name)
+                  .collect(Collectors.joining(", "))
+              + ")");
+    }
+  }
+
+  private static void print(Result result, PrintWriter out) {
+    for (Result.Table table : result.tables()) {
+      print(table, out);
+    }
     out.printf("%-36s %14s  %-12s %5s %8s%n", "FIGURE", "MEDIAN", "UNIT", "RUNS", "SPREAD");
     result
         .figures()
@@ -73,10 +156,46 @@ final class BenchCommand implements Callable<Integer> {
                     "%-36s %14.4g  %-12s %5d %7.1f%%%n",
                     key, figure.value(), figure.unit(), figure.runs(), 100 * figure.spread()));
     out.flush();
-    if (json != null) {
-      write(result);
+  }
+
+  private static void print(Result.Table table, PrintWriter out) {
+    int columns = table.columns().size();
+    int[] widths = new int[columns];
+    for (int c = 0; c < columns; c++) {
+      int column = c;
+      widths[c] =
+          Math.max(
+              table.columns().get(c).length(),
+              table.rows().stream().mapToInt(row -> cell(row.get(column)).length()).max().orElse(0));
     }
-    return 0;
+    out.println(table.name());
+    line(table.columns(), widths, out);
+    for (List<Object> row : table.rows()) {
+      line(row.stream().map(BenchCommand::cell).toList(), widths, out);
+    }
+    out.println();
+  }
+
+  /** The first column is text. */
+  private static void line(List<String> cells, int[] widths, PrintWriter out) {
+    StringBuilder line = new StringBuilder();
+    for (int c = 0; c < cells.size(); c++) {
+      String format = c == 0 ? "%-" + widths[c] + "s" : "  %" + widths[c] + "s";
+      line.append(format.formatted(cells.get(c)));
+    }
+    out.println(line);
+  }
+
+  private static String cell(Object value) {
+    if (value == null) {
+      return "-";
+    }
+    if (value instanceof Double number) {
+      boolean plain = number == 0 || (Math.abs(number) >= 1e-3 && Math.abs(number) < 1e6);
+      String format = plain ? (Math.abs(number) >= 1000 ? "%,.0f" : "%.4g") : "%.2e";
+      return String.format(Locale.ROOT, format, number);
+    }
+    return value.toString();
   }
 
   private void write(Result result) throws IOException {
@@ -93,8 +212,27 @@ final class BenchCommand implements Callable<Integer> {
               spreads.put(key, figure.spread());
             });
     ObjectNode conditions = mapper.valueToTree(result.conditions());
+    conditions.put("seed", seed);
+    conditions.put("quick", quick);
     conditions.set("spread_by_figure", spreads);
     object.set("conditions", conditions);
+    if (!result.tables().isEmpty()) {
+      ObjectNode tables = object.putObject("tables");
+      for (Result.Table table : result.tables()) {
+        ArrayNode rows = tables.putArray(table.name());
+        for (List<Object> row : table.rows()) {
+          ObjectNode cells = rows.addObject();
+          for (int c = 0; c < row.size(); c++) {
+            cells.set(table.columns().get(c), mapper.valueToTree(row.get(c)));
+          }
+        }
+      }
+    }
+    if (!result.failures().isEmpty()) {
+      object.set("failures", mapper.valueToTree(result.failures()));
+    }
+    Path folder = json.toAbsolutePath().getParent();
+    Files.createDirectories(folder);
     Files.write(json, mapper.writeValueAsBytes(object));
   }
 }

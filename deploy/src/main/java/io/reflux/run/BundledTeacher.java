@@ -9,7 +9,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.List;
 
 /** The small teacher in the jar; docs/ML_ENGINEERS.md has the commands that made it. */
-final class BundledTeacher {
+public final class BundledTeacher {
   private static final String FOLDER = "/teacher/";
   private static final List<String> FILES =
       List.of("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json");
@@ -17,7 +17,7 @@ final class BundledTeacher {
   private BundledTeacher() {}
 
   /** Unpacks it into a folder, where it becomes an ordinary Hugging Face directory. */
-  static Path unpack(Path folder) {
+  public static Path unpack(Path folder) {
     try {
       Files.createDirectories(folder);
       for (String name : FILES) {
