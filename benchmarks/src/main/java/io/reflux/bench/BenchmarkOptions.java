@@ -36,12 +36,7 @@ public record BenchmarkOptions(
   /** Nothing said but how much to measure. */
   public static BenchmarkOptions of(boolean quick) {
     return new BenchmarkOptions(
-        quick,
-        1,
-        OptionalLong.empty(),
-        OptionalInt.empty(),
-        Optional.empty(),
-        Optional.empty());
+        quick, 1, OptionalLong.empty(), OptionalInt.empty(), Optional.empty(), Optional.empty());
   }
 
   /** With a teacher. */

@@ -1,5 +1,6 @@
 package io.reflux.bench;
 
+import io.reflux.bench.score.ScoreBenchmark;
 import java.util.List;
 
 /** Every benchmark of this build. */
@@ -8,6 +9,6 @@ public final class Benchmarks {
 
   /** In the order that {@code reflux bench --list} shows. */
   public static List<Benchmark> all() {
-    return List.of(new ModelBenchmark(), new LabelsBenchmark());
+    return List.of(new ModelBenchmark(), new LabelsBenchmark(), new ScoreBenchmark());
   }
 }

@@ -9,6 +9,7 @@ import io.reflux.bench.BenchmarkOption;
 import io.reflux.bench.BenchmarkOptions;
 import io.reflux.bench.Benchmarks;
 import io.reflux.bench.Result;
+import io.reflux.bench.WorkFolder;
 import io.reflux.run.BundledTeacher;
 import io.reflux.schemas.service.RefluxException;
 import java.io.IOException;
@@ -87,8 +88,7 @@ final class BenchCommand implements Callable<Integer> {
     requireTaken(benchmark, BenchmarkOption.PLOT, plot);
     Result result;
     try (WorkFolder folder = WorkFolder.create("reflux-bench-")) {
-      boolean bundled =
-          teacher == null && benchmark.options().contains(BenchmarkOption.TEACHER);
+      boolean bundled = teacher == null && benchmark.options().contains(BenchmarkOption.TEACHER);
       BenchmarkOptions options =
           new BenchmarkOptions(
               quick,
@@ -106,8 +106,7 @@ final class BenchCommand implements Callable<Integer> {
       write(result);
     }
     if (!result.failures().isEmpty()) {
-      throw new RefluxException(
-          "bench " + name + ": " + String.join("; ", result.failures()));
+      throw new RefluxException("bench " + name + ": " + String.join("; ", result.failures()));
     }
     return 0;
   }
@@ -166,7 +165,10 @@ final class BenchCommand implements Callable<Integer> {
       widths[c] =
           Math.max(
               table.columns().get(c).length(),
-              table.rows().stream().mapToInt(row -> cell(row.get(column)).length()).max().orElse(0));
+              table.rows().stream()
+                  .mapToInt(row -> cell(row.get(column)).length())
+                  .max()
+                  .orElse(0));
     }
     out.println(table.name());
     line(table.columns(), widths, out);

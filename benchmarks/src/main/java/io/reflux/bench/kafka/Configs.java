@@ -1,0 +1,58 @@
+package io.reflux.bench.kafka;
+
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.kafka.KafkaConfig;
+import io.reflux.schemas.registry.RegistryConfig;
+import io.reflux.scorer.ScorerConfig;
+import io.smallrye.config.PropertiesConfigSource;
+import io.smallrye.config.SmallRyeConfig;
+import io.smallrye.config.SmallRyeConfigBuilder;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+
+/** The services' settings from keys and values; whatever is not named has its default. */
+public final class Configs {
+  private Configs() {}
+
+  /** Of the scorer, by key without {@code reflux.score.}. */
+  public static ScorerConfig scorer(Map<String, String> values) {
+    Map<String, String> full = new HashMap<>();
+    values.forEach((key, value) -> full.put("reflux.score." + key, value));
+    return build(full, ScorerConfig.class).getConfigMapping(ScorerConfig.class);
+  }
+
+  /** Clients of a broker and a registry. */
+  public static KafkaClients clients(String bootstrapServers, String prefix, String registryUrl) {
+    SmallRyeConfig config =
+        build(
+            Map.of(
+                "reflux.kafka.bootstrap-servers", bootstrapServers,
+                "reflux.kafka.prefix", prefix,
+                "reflux.registry.url", registryUrl),
+            KafkaConfig.class,
+            RegistryConfig.class);
+    return new KafkaClients(
+        config.getConfigMapping(KafkaConfig.class), config.getConfigMapping(RegistryConfig.class));
+  }
+
+  private static SmallRyeConfig build(Map<String, String> values, Class<?>... mappings) {
+    SmallRyeConfigBuilder builder =
+        new SmallRyeConfigBuilder()
+            .withConverter(Path.class, 200, text -> text.isEmpty() ? null : Path.of(text))
+            .withConverter(Duration.class, 200, Configs::duration)
+            .withSources(new PropertiesConfigSource(values, "benchmark", 100));
+    for (Class<?> mapping : mappings) {
+      builder.withMapping(mapping);
+    }
+    return builder.build();
+  }
+
+  /** {@code 20ms}, {@code 15s}, {@code 2m}. */
+  private static Duration duration(String text) {
+    return text.endsWith("ms")
+        ? Duration.ofMillis(Long.parseLong(text.substring(0, text.length() - 2)))
+        : Duration.parse("PT" + text);
+  }
+}
