@@ -8,7 +8,8 @@ package io.reflux.model.divergence;
  * <p>With teacher p and student q, named ids i and tail t: {@code KL = Σ p_i (log p_i − log q_i) +
  * p_t (log p_t − log q_t)}. A teacher tail below {@link #NO_TAIL} counts as none, and then only the
  * named ids take part; the student's probabilities are never renormalised. Where the named ids are
- * the whole vocabulary there is no tail bucket either.
+ * the whole vocabulary there is no tail bucket either. A tail that is not known (NaN) counts as
+ * none too: teachers that cannot tell it give so little to it that rounding hides it.
  */
 public final class Buckets {
   /** Log-mass below which a tail is treated as none. */

@@ -82,6 +82,10 @@ class DivergenceTest {
     double withoutTail = 0.6 * Math.log(0.6 / 0.5) + 0.4 * Math.log(0.4 / 0.25);
     assertThat(Buckets.forwardKl(p, -31, q, Math.log(0.25))).isCloseTo(withoutTail, within(1e-12));
     assertThat(Buckets.acceptance(p, -31, q, Math.log(0.25))).isCloseTo(0.75, within(1e-12));
+    double unknown = Double.NaN;
+    assertThat(Buckets.forwardKl(p, unknown, q, Math.log(0.25)))
+        .isCloseTo(withoutTail, within(1e-12));
+    assertThat(Buckets.acceptance(p, unknown, q, Math.log(0.25))).isCloseTo(0.75, within(1e-12));
   }
 
   @Property(tries = 200)
@@ -129,8 +133,18 @@ class DivergenceTest {
             support);
     Result result =
         TeacherStudentDivergence.compare(
-            rows, teacherK, teacher.ids, teacher.logprobs, teacher.tail, scores);
+            new NamedIds(rows, teacherK, teacher.ids, teacher.logprobs, teacher.tail),
+            scores,
+            row -> true);
     assertThat(result.rows()).isEqualTo(rows);
+    assertThat(result.acceptanceRows()).isEqualTo(rows);
+    Result some =
+        TeacherStudentDivergence.compare(
+            new NamedIds(rows, teacherK, teacher.ids, teacher.logprobs, teacher.tail),
+            scores,
+            row -> row > 0);
+    assertThat(some.rows()).isEqualTo(rows - 1);
+    assertThat(some.klSum()).isLessThanOrEqualTo(result.klSum());
     assertThat(result.klSum()).isCloseTo(klSum, within(1e-3));
     assertThat(result.klMax()).isCloseTo(klMax, within(1e-3));
     assertThat(result.acceptanceSum()).isCloseTo(acceptance, within(1e-4));
@@ -147,7 +161,9 @@ class DivergenceTest {
     assertThatThrownBy(
             () ->
                 TeacherStudentDivergence.compare(
-                    1, 1, new int[1], new float[1], new float[1], scores))
+                    new NamedIds(1, 1, new int[1], new float[1], new float[1]),
+                    scores,
+                    row -> true))
         .isInstanceOf(ModelException.class)
         .hasMessage("student's support log-probs: 0 (expected: 1)");
   }
