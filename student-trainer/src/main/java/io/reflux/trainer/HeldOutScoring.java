@@ -1,11 +1,11 @@
 package io.reflux.trainer;
 
+import io.reflux.model.divergence.TeacherLabels;
 import io.reflux.model.divergence.TeacherStudentDivergence;
 import io.reflux.model.divergence.TeacherStudentDivergence.Result;
 import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.Scorer;
 import io.reflux.model.runtime.Scores;
-import io.reflux.schemas.labels.TopKBlock;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -22,29 +22,24 @@ final class HeldOutScoring {
     Result total = Result.EMPTY;
     for (int from = 0; from < sorted.size(); from += BATCH) {
       List<LabelledSequence> batch = sorted.subList(from, Math.min(sorted.size(), from + BATCH));
-      List<TopKBlock> blocks = batch.stream().map(LabelledSequence::block).toList();
+      List<TeacherLabels> teachers = batch.stream().map(LabelledSequence::teacher).toList();
       List<ScoreRequest> requests = new ArrayList<>();
       for (int i = 0; i < batch.size(); i++) {
         LabelledSequence sequence = batch.get(i);
+        TeacherLabels teacher = teachers.get(i);
         requests.add(
             new ScoreRequest(
                 sequence.tokenIds(),
                 sequence.promptLength(),
-                blocks.get(i).ids(),
-                blocks.get(i).k()));
+                teacher.supportIds(),
+                teacher.supportSize()));
       }
       List<Scores> scores = scorer.score(requests);
       for (int i = 0; i < batch.size(); i++) {
-        TopKBlock block = blocks.get(i);
         total =
             total.plus(
                 TeacherStudentDivergence.compare(
-                    block.rows(),
-                    block.k(),
-                    block.ids(),
-                    block.logprobs(),
-                    block.tailLogMass(),
-                    scores.get(i)));
+                    teachers.get(i), scores.get(i), batch.get(i)::counts));
       }
     }
     return total.rows() == 0

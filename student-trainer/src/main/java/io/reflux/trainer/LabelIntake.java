@@ -3,9 +3,11 @@ package io.reflux.trainer;
 import io.reflux.model.LanguageModel;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.SoftLabels;
+import io.reflux.schemas.labels.LabelBlock;
+import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
-import io.reflux.schemas.labels.TopKBlock;
+import io.reflux.schemas.labels.SupportBlock;
 import java.nio.ByteBuffer;
 import java.util.Optional;
 
@@ -42,11 +44,11 @@ final class LabelIntake {
 
   /** Why a record must not be trained on; empty if it may. */
   Optional<Refusal> refusal(SoftLabels labels) {
-    if (!labels.getTeacherFingerprint().equals(teacherFingerprint)) {
-      return mismatch("teacher", labels.getTeacherFingerprint(), teacherFingerprint);
-    }
     if (!labels.getTokenizerFingerprint().equals(tokenizerFingerprint)) {
       return mismatch("tokenizer", labels.getTokenizerFingerprint(), tokenizerFingerprint);
+    }
+    if (!labels.getTeacherFingerprint().equals(teacherFingerprint)) {
+      return mismatch("teacher", labels.getTeacherFingerprint(), teacherFingerprint);
     }
     if (!labels.getChatTemplateFingerprint().equals(chatTemplateFingerprint)) {
       return mismatch(
@@ -102,13 +104,34 @@ final class LabelIntake {
           "loss_mask: %d bytes (expected: %d rows)".formatted(mask.remaining(), rows));
     }
     try {
-      TopKBlock block = SoftLabelCodec.decodeTopK(bytes(labels.getLabels()), vocabularySize);
+      LabelBlock block = SoftLabelCodec.decode(bytes(labels.getLabels()), vocabularySize);
       if (block.rows() != rows) {
         return refusal(
             "bad_labels", "labels: %d rows (expected: %d)".formatted(block.rows(), rows));
       }
+      return unusable(block);
     } catch (SoftLabelFormatException e) {
       return refusal("bad_labels", e.getMessage());
+    }
+  }
+
+  /** Labels that are sound, and yet say too little here. */
+  private static Optional<Refusal> unusable(LabelBlock block) {
+    if (block instanceof SupportBlock support) {
+      return refusal(
+          "support_unmatched",
+          "labels: log-probs of %d ids that the rollout named (expected: topk or sampled; rollouts of this trainer name no ids)"
+              .formatted(support.k()));
+    }
+    if (block instanceof SampledBlock sampled) {
+      for (int row = 0; row < sampled.rows(); row++) {
+        if (Float.isNaN(sampled.entropy()[row])) {
+          return refusal(
+              "entropy_unknown",
+              "labels, row %d: draws without the teacher's entropy (expected: with it, as a KL from draws needs it)"
+                  .formatted(row));
+        }
+      }
     }
     return Optional.empty();
   }

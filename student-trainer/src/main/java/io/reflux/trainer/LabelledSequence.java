@@ -1,10 +1,16 @@
 package io.reflux.trainer;
 
+import io.reflux.model.divergence.Draws;
+import io.reflux.model.divergence.NamedIds;
+import io.reflux.model.divergence.TeacherLabels;
+import io.reflux.schemas.labels.LabelBlock;
+import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
 import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.trainer.nn.TrainingSequence;
 import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
+import java.util.Arrays;
 
 /**
  * A sequence with the teacher's distributions, kept encoded: a tenth of the memory, and checkpoints
@@ -41,26 +47,48 @@ record LabelledSequence(
     return studentStep != NO_STUDENT;
   }
 
+  /** Whether a row counts in the loss and in figures. */
+  boolean counts(int row) {
+    return lossMask.length == 0 || (lossMask[row / 8] >> row % 8 & 1) == 1;
+  }
+
   /** The distributions. The bytes were decoded once before the sequence was taken in. */
-  TopKBlock block() {
+  TeacherLabels teacher() {
     try {
-      return SoftLabelCodec.decodeTopK(labels, vocabularySize);
+      LabelBlock block = SoftLabelCodec.decode(labels, vocabularySize);
+      if (block instanceof TopKBlock top) {
+        return new NamedIds(top.rows(), top.k(), top.ids(), top.logprobs(), top.tailLogMass());
+      }
+      if (block instanceof SampledBlock s) {
+        return new Draws(s.rows(), s.draws(), s.starts(), s.ids(), s.counts(), s.entropy());
+      }
+      throw new IllegalStateException("labels of " + requestId + " were refused: " + block);
     } catch (SoftLabelFormatException e) {
       throw new IllegalStateException("labels of " + requestId + " were readable before", e);
     }
   }
 
+  /**
+   * As a batch takes it. Of draws the target of an id is its share of them, an unbiased estimate of
+   * its probability (arXiv 2503.16870), and there is no tail: the ids that were not drawn are part
+   * of the estimate as they are, with nothing.
+   */
   TrainingSequence toTraining() {
-    TopKBlock block = block();
     float[] weights = new float[rows()];
     for (int row = 0; row < weights.length; row++) {
-      boolean counts = lossMask.length == 0 || (lossMask[row / 8] >> row % 8 & 1) == 1;
-      weights[row] = counts ? weight : 0;
+      weights[row] = counts(row) ? weight : 0;
     }
-    return new TrainingSequence(
-        tokenIds,
-        promptLength,
-        new TeacherTargets(block.k(), block.ids(), block.logprobs(), block.tailLogMass()),
-        weights);
+    return new TrainingSequence(tokenIds, promptLength, targets(teacher()), weights);
+  }
+
+  private static TeacherTargets targets(TeacherLabels teacher) {
+    if (teacher instanceof NamedIds named) {
+      return new TeacherTargets(named.k(), named.ids(), named.logprobs(), named.tailLogMass());
+    }
+    Draws draws = (Draws) teacher;
+    float[] noTail = new float[draws.rows()];
+    Arrays.fill(noTail, Float.NEGATIVE_INFINITY);
+    return new TeacherTargets(
+        draws.supportSize(), draws.supportIds(), draws.logShares(), noTail, draws.klOffsets());
   }
 }

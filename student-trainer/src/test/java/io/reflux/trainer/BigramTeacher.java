@@ -1,5 +1,6 @@
 package io.reflux.trainer;
 
+import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.TopKBlock;
 import java.util.Arrays;
@@ -57,6 +58,28 @@ final class BigramTeacher {
       entropy[row] = (float) (-LIKELIEST * Math.log(LIKELIEST) - (1 - LIKELIEST) * Math.log(rest));
     }
     return new TopKBlock(rows, K, top, logprobs, tail, token, entropy);
+  }
+
+  /** As {@link #labels}, in draws from the same distributions. */
+  SampledBlock draws(int[] ids, int promptLength, int draws, Random random) {
+    TopKBlock exact = labels(ids, promptLength);
+    int[] drawn = new int[exact.rows() * draws];
+    for (int i = 0; i < drawn.length; i++) {
+      int likeliest = exact.topId(i / draws);
+      int other = random.nextInt(vocabulary - 1);
+      drawn[i] =
+          random.nextDouble() < LIKELIEST ? likeliest : other < likeliest ? other : other + 1;
+    }
+    return SampledBlock.of(exact.rows(), draws, drawn, exact.tokenLogprobs(), exact.entropy());
+  }
+
+  LabelledSequence sampled(String requestId, Random random, int draws, byte[] mask) {
+    int[] prompt = prompt(random, 4 + random.nextInt(4));
+    // As many rows as need two bytes of mask.
+    int[] ids = answered(prompt, 9 + random.nextInt(5), random);
+    byte[] labels = SoftLabelCodec.encode(draws(ids, prompt.length, draws, random), vocabulary);
+    return new LabelledSequence(
+        requestId, "default", -1, 1, ids, prompt.length, vocabulary, mask, labels);
   }
 
   LabelledSequence sequence(String requestId, Random random, long studentStep) {

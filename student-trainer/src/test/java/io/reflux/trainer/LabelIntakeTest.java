@@ -10,7 +10,11 @@ import io.reflux.model.tokenizer.BpeTrainer;
 import io.reflux.model.tokenizer.BpeVocabulary;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.SoftLabels;
+import io.reflux.schemas.labels.LabelBlock;
+import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.SupportBlock;
+import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.trainer.nn.TrainingSequence;
 import io.reflux.trainer.pretrain.Shape;
 import java.nio.ByteBuffer;
@@ -98,7 +102,73 @@ class LabelIntakeTest {
     assertRefused("bad_token_id", builder -> builder.getTokenIds().set(0, -1));
     assertRefused("bad_sampling_probability", builder -> builder.setSamplingProbability(0));
     assertRefused("bad_loss_mask", builder -> builder.setLossMask(ByteBuffer.wrap(new byte[1])));
+    assertRefused(
+        "support_unmatched",
+        builder ->
+            builder.setLabels(
+                encoded(
+                    new SupportBlock(
+                        10, 1, 7, new float[10], new float[10], new float[10], new float[10]))));
+    assertRefused(
+        "entropy_unknown",
+        builder -> {
+          float[] entropy = new float[10];
+          entropy[9] = Float.NaN;
+          builder.setLabels(encoded(SampledBlock.of(10, 1, new int[10], new float[10], entropy)));
+        });
     assertRefused("too_long", builder -> builder.getTokenIds().addAll(Collections.nCopies(30, 20)));
+  }
+
+  @Test
+  void takesDrawsAsTheirShares() {
+    int[] drawn = new int[20];
+    drawn[1] = 5;
+    SoftLabels labels =
+        labels(
+                builder ->
+                    builder.setLabels(
+                        encoded(SampledBlock.of(10, 2, drawn, new float[10], new float[10]))))
+            .build();
+    assertThat(intake.refusal(labels)).isEmpty();
+    TrainingSequence.TeacherTargets targets = intake.accept(labels).toTraining().targets();
+    assertThat(targets.k()).isEqualTo(2);
+    assertThat(targets.ids()).startsWith(0, 5, 0, 0);
+    float half = (float) Math.log(0.5);
+    assertThat(targets.logprobs()).startsWith(half, half, 0, Float.NEGATIVE_INFINITY);
+    assertThat(targets.tailLogMass()).containsOnly(Float.NEGATIVE_INFINITY);
+    assertThat(targets.klOffsets()).startsWith((float) Math.log(2), 0);
+  }
+
+  @Test
+  void takesTopKWhoseTailAndEntropyAreUnknown() {
+    float[] unknown = new float[10];
+    Arrays.fill(unknown, Float.NaN);
+    SoftLabels labels =
+        labels(
+                builder ->
+                    builder.setLabels(
+                        encoded(
+                            new TopKBlock(
+                                10,
+                                1,
+                                new int[10],
+                                new float[10],
+                                unknown,
+                                new float[10],
+                                unknown))))
+            .build();
+    assertThat(intake.refusal(labels)).isEmpty();
+  }
+
+  @Test
+  void aForeignTokenizerIsNamedBeforeItsTeacher() {
+    assertRefused(
+        "tokenizer_mismatch",
+        builder -> builder.setTokenizerFingerprint("other").setTeacherFingerprint("other"));
+  }
+
+  private ByteBuffer encoded(LabelBlock block) {
+    return ByteBuffer.wrap(SoftLabelCodec.encode(block, teacher.config().vocabularySize()));
   }
 
   @Test

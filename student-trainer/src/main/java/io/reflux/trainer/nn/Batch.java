@@ -27,10 +27,13 @@ public final class Batch {
   private final long[] topIds;
   private final float[] topLogprobs;
   private final float[] tailLogMass;
+  private double klOffset;
+  private double objectiveOffset;
 
   /**
    * The loss is the weighted mean over rows of {@code c·CE + (1−c)·KL} where a row has targets, and
-   * of CE where it has none. A batch whose weights are all zero has loss and gradient 0.
+   * of CE where it has none. A batch whose weights are all zero has loss and gradient 0. A tail
+   * that is unknown counts as none.
    *
    * @param crossEntropyShare c, 0 to 1
    */
@@ -86,6 +89,7 @@ public final class Batch {
           crossEntropyWeights[row] = (float) (crossEntropyShare * weight);
           distillationWeights[row] = (float) ((1 - crossEntropyShare) * weight);
           putTargets(row, i, sequence.targets(), vocabularySize);
+          putOffset(row, i, sequence.targets());
         }
       }
     }
@@ -103,19 +107,29 @@ public final class Batch {
   }
 
   private void putTargets(int row, int from, TeacherTargets targets, int vocabularySize) {
+    int first = from * targets.k();
     for (int j = 0; j < k; j++) {
-      if (j < targets.k()) {
-        topIds[row * k + j] = targets.ids()[from * targets.k() + j];
-        topLogprobs[row * k + j] =
-            Math.max(targets.logprobs()[from * targets.k() + j], LEAST_LOGPROB);
+      boolean repeats =
+          j > 0 && j < targets.k() && targets.ids()[first + j] == targets.ids()[first];
+      if (j < targets.k() && !repeats) {
+        topIds[row * k + j] = targets.ids()[first + j];
+        topLogprobs[row * k + j] = Math.max(targets.logprobs()[first + j], LEAST_LOGPROB);
       } else {
         // A repeated id of log-prob -infinity: the kernels see it and leave it out.
         topIds[row * k + j] = topIds[row * k];
       }
     }
     float tail = targets.tailLogMass()[from];
+    // False for a tail that is not a number.
     boolean hasTail = targets.k() < vocabularySize && tail >= LEAST_TAIL;
     tailLogMass[row] = hasTail ? tail : Float.NEGATIVE_INFINITY;
+  }
+
+  private void putOffset(int row, int from, TeacherTargets targets) {
+    if (targets.klOffsets() != null && distillationWeights[row] > 0) {
+      klOffset += targets.klOffsets()[from];
+      objectiveOffset += distillationWeights[row] * (double) targets.klOffsets()[from];
+    }
   }
 
   private static void requireInVocabulary(TrainingSequence sequence, int vocabularySize) {
@@ -190,5 +204,15 @@ public final class Batch {
 
   float[] tailLogMass() {
     return tailLogMass;
+  }
+
+  /** What is added to the rows' KL as the kernels sum it up, nats. */
+  double klOffset() {
+    return klOffset;
+  }
+
+  /** The same in the objective. */
+  double objectiveOffset() {
+    return objectiveOffset;
   }
 }

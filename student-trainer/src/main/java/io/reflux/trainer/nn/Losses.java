@@ -4,9 +4,11 @@ package io.reflux.trainer.nn;
  * What a batch came to.
  *
  * @param objective the weighted mean that was minimised, nats a row
- * @param klSum sum over distilled rows of KL(teacher‖student) on top-k and tail, nats
+ * @param klSum sum over distilled rows of KL(teacher‖student), nats: on top-k and tail, or the
+ *     unbiased estimate from a teacher's draws, and so by chance a little below 0 near the optimum
  * @param crossEntropySum sum over all counted rows of -log q(token), nats
- * @param agreements distilled rows where student and teacher have the same likeliest token
+ * @param agreements distilled rows where student and teacher have the same likeliest token; of a
+ *     teacher's draws the most drawn stands for it
  * @param correct counted rows where the student's likeliest token is the one that stands
  * @param distilledRows rows with a teacher's distribution and a weight
  * @param rows rows with a weight

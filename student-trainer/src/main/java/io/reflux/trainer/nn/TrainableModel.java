@@ -245,7 +245,14 @@ public final class TrainableModel implements AutoCloseable {
       distilled += batch.distillationWeights()[row] > 0 ? 1 : 0;
       counted += batch.distillationWeights()[row] + batch.crossEntropyWeights()[row] > 0 ? 1 : 0;
     }
-    return new Losses(stats[0], stats[1], stats[2], stats[3], stats[4], distilled, counted);
+    return new Losses(
+        stats[0] + batch.objectiveOffset(),
+        stats[1] + batch.klOffset(),
+        stats[2],
+        stats[3],
+        stats[4],
+        distilled,
+        counted);
   }
 
   private void growRotary(int positions) {

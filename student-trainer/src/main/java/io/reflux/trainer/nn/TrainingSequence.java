@@ -12,14 +12,26 @@ public record TrainingSequence(
     int[] tokenIds, int firstPosition, TeacherTargets targets, float[] rowWeights) {
 
   /**
-   * Top-k and tail of the teacher's distribution.
+   * Named ids and tail of the teacher's distribution, or the shares of its draws.
    *
    * @param k ids a row
-   * @param ids [rows, k], distinct within a row, likeliest first
+   * @param ids [rows, k], likeliest first; distinct within a row, but for repetitions of the first,
+   *     which fill up a row that has fewer and take no part
    * @param logprobs [rows, k], natural logs of true probabilities, not renormalised over k
-   * @param tailLogMass [rows], log of the mass outside the ids; below -30 there is no tail
+   * @param tailLogMass [rows], log of the mass outside the ids; below -30, or not a number because
+   *     it is unknown, there is no tail. A teacher on another machine cannot tell a tail that is
+   *     smaller than its rounding, below 1e-5: leaving such a one out changes a row's loss by less
+   *     than 1e-5 times the logs it would meet, and its gradient by less than 1e-5
+   * @param klOffsets [rows], added to the KL of the ids and the tail to have the one that is
+   *     reported, nats; no gradient. Null for none
    */
-  public record TeacherTargets(int k, int[] ids, float[] logprobs, float[] tailLogMass) {}
+  public record TeacherTargets(
+      int k, int[] ids, float[] logprobs, float[] tailLogMass, float[] klOffsets) {
+    /** Nothing is added to the KL. */
+    public TeacherTargets(int k, int[] ids, float[] logprobs, float[] tailLogMass) {
+      this(k, ids, logprobs, tailLogMass, null);
+    }
+  }
 
   public TrainingSequence {
     int rows = tokenIds.length - firstPosition;
@@ -35,7 +47,8 @@ public record TrainingSequence(
     if (targets != null
         && (targets.ids.length != rows * targets.k
             || targets.logprobs.length != rows * targets.k
-            || targets.tailLogMass.length != rows)) {
+            || targets.tailLogMass.length != rows
+            || targets.klOffsets != null && targets.klOffsets.length != rows)) {
       throw new IllegalArgumentException(
           "targets: %d ids, %d logprobs, %d tails (expected: %d rows of %d)"
               .formatted(

@@ -41,6 +41,9 @@ final class ReferenceLosses {
     boolean[] named = new boolean[logq.length];
     for (int j = 0; j < targets.k(); j++) {
       int id = targets.ids()[row * targets.k() + j];
+      if (named[id]) {
+        continue; // fills up
+      }
       double logp = targets.logprobs()[row * targets.k() + j];
       named[id] = true;
       kl += Math.exp(logp) * (logp - logq[id]);
@@ -50,7 +53,9 @@ final class ReferenceLosses {
     for (int id = 0; id < logq.length; id++) {
       rest += named[id] ? 0 : Math.exp(logq[id]);
     }
-    return tail < -30 || rest == 0 ? kl : kl + Math.exp(tail) * (tail - Math.log(rest));
+    kl += targets.klOffsets() == null ? 0 : targets.klOffsets()[row];
+    boolean hasTail = tail >= -30 && rest > 0;
+    return hasTail ? kl + Math.exp(tail) * (tail - Math.log(rest)) : kl;
   }
 
   static int[] ids(Random random, int length, int vocabulary) {
@@ -83,6 +88,32 @@ final class ReferenceLosses {
       tail[row] = k == vocabulary ? Float.NEGATIVE_INFINITY : (float) Math.log(rest);
     }
     return new TeacherTargets(k, ids, logprobs, tail);
+  }
+
+  /** Shares of draws, with offsets that any numbers may be; rows fill up with their first id. */
+  static TeacherTargets drawn(Random random, int rows, int draws, int vocabulary) {
+    int[] ids = new int[rows * draws];
+    float[] logprobs = new float[rows * draws];
+    float[] tail = new float[rows];
+    float[] offsets = new float[rows];
+    Arrays.fill(logprobs, Float.NEGATIVE_INFINITY);
+    Arrays.fill(tail, Float.NEGATIVE_INFINITY);
+    for (int row = 0; row < rows; row++) {
+      int[] counts = new int[vocabulary];
+      for (int d = 0; d < draws; d++) {
+        counts[random.nextInt(Math.min(vocabulary, 5))]++;
+      }
+      int size = 0;
+      for (int id = 0; id < vocabulary; id++) {
+        if (counts[id] > 0) {
+          ids[row * draws + size] = id;
+          logprobs[row * draws + size++] = (float) Math.log((double) counts[id] / draws);
+        }
+      }
+      Arrays.fill(ids, row * draws + size, (row + 1) * draws, ids[row * draws]);
+      offsets[row] = random.nextFloat();
+    }
+    return new TeacherTargets(draws, ids, logprobs, tail, offsets);
   }
 
   /** The weights with one element moved. */

@@ -261,18 +261,23 @@ class TrainableModelTest {
     model.update(1e-2);
   }
 
-  /** Different lengths, k from 1 to V, an absent tail, masked rows, and one without a teacher. */
+  /**
+   * Different lengths, k from 1 to V, draws, an absent and an unknown tail, masked rows, and one
+   * without a teacher.
+   */
   private static List<TrainingSequence> raggedBatch(ModelConfig config, int seed) {
     Random random = new Random(seed);
     int vocabulary = config.vocabularySize();
     TeacherTargets sharp = ReferenceLosses.targets(random, 3, 1, vocabulary);
     sharp.tailLogMass()[1] = -31;
     sharp.logprobs()[1] = 0;
+    TeacherTargets untold = ReferenceLosses.targets(random, 7, 5, vocabulary);
+    untold.tailLogMass()[3] = Float.NaN;
     return List.of(
         new TrainingSequence(
             ReferenceLosses.ids(random, 11, vocabulary),
             4,
-            ReferenceLosses.targets(random, 7, 5, vocabulary),
+            untold,
             new float[] {1, 1, 0, 2, 1, 0.5f, 1}),
         new TrainingSequence(ReferenceLosses.ids(random, 4, vocabulary), 1, sharp, null),
         new TrainingSequence(
@@ -280,6 +285,11 @@ class TrainableModelTest {
             6,
             ReferenceLosses.targets(random, 2, vocabulary, vocabulary),
             null),
+        new TrainingSequence(
+            ReferenceLosses.ids(random, 9, vocabulary),
+            4,
+            ReferenceLosses.drawn(random, 5, 7, vocabulary),
+            new float[] {1, 0, 2, 1, 1}),
         TrainingSequence.of(ReferenceLosses.ids(random, 6, vocabulary)));
   }
 
