@@ -14,6 +14,10 @@ import org.apache.kafka.common.serialization.Serdes;
  * @param klSquares sum over requests of kl_sum²
  * @param klPositions sum over requests of kl_sum · positions
  * @param positionSquares sum over requests of positions²
+ * @param acceptance sum over the positions whose labels tell it
+ * @param acceptancePositions how many those are
+ * @param entropy sum over the positions whose labels tell it
+ * @param entropyPositions how many those are
  */
 record WindowSums(
     long studentVersion,
@@ -26,11 +30,18 @@ record WindowSums(
     double positionSquares,
     long agreements,
     double acceptance,
-    double entropy) {
-  static final WindowSums EMPTY = new WindowSums(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    long acceptancePositions,
+    double entropy,
+    long entropyPositions) {
+  static final WindowSums EMPTY = new WindowSums(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
-  private static final byte FORMAT = 1;
-  private static final int BYTES = 1 + 11 * Long.BYTES;
+  private static final byte FORMAT = 2;
+  private static final int BYTES = 1 + 13 * Long.BYTES;
+
+  /** What earlier builds left in the store: every position told everything. */
+  private static final byte EARLIER_FORMAT = 1;
+
+  private static final int EARLIER_BYTES = 1 + 11 * Long.BYTES;
 
   WindowSums plus(Divergence d) {
     double n = d.getPositions();
@@ -46,7 +57,13 @@ record WindowSums(
         positionSquares + n * n,
         agreements + d.getAgreements(),
         acceptance + d.getAcceptanceSum(),
-        entropy + d.getEntropySum());
+        acceptancePositions + orAll(d.getAcceptanceRows(), d),
+        entropy + d.getEntropySum(),
+        entropyPositions + orAll(d.getEntropyRows(), d));
+  }
+
+  private static int orAll(int rows, Divergence d) {
+    return rows < 0 ? d.getPositions() : rows;
   }
 
   DriftReport report(String segment, long start, long end) {
@@ -62,8 +79,8 @@ record WindowSums(
         .setKlStandardError(standardError(mean))
         .setKlMax(klMax)
         .setAgreement((double) agreements / positions)
-        .setAcceptance(acceptance / positions)
-        .setTeacherEntropy(entropy / positions)
+        .setAcceptance(acceptance / acceptancePositions)
+        .setTeacherEntropy(entropy / entropyPositions)
         .build();
   }
 
@@ -99,12 +116,16 @@ record WindowSums(
         .putDouble(positionSquares)
         .putLong(agreements)
         .putDouble(acceptance)
+        .putLong(acceptancePositions)
         .putDouble(entropy)
+        .putLong(entropyPositions)
         .array();
   }
 
   private static WindowSums fromBytes(String topic, byte[] bytes) {
-    if (bytes.length != BYTES || bytes[0] != FORMAT) {
+    boolean current = bytes.length == BYTES && bytes[0] == FORMAT;
+    boolean earlier = bytes.length == EARLIER_BYTES && bytes[0] == EARLIER_FORMAT;
+    if (!current && !earlier) {
       throw new SerializationException(
           topic
               + ": window of "
@@ -115,11 +136,14 @@ record WindowSums(
               + FORMAT
               + ")");
     }
-    ByteBuffer in = ByteBuffer.wrap(bytes, 1, BYTES - 1);
+    ByteBuffer in = ByteBuffer.wrap(bytes, 1, bytes.length - 1);
+    long version = in.getLong();
+    long requests = in.getLong();
+    long positions = in.getLong();
     return new WindowSums(
-        in.getLong(),
-        in.getLong(),
-        in.getLong(),
+        version,
+        requests,
+        positions,
         in.getDouble(),
         in.getDouble(),
         in.getDouble(),
@@ -127,6 +151,8 @@ record WindowSums(
         in.getDouble(),
         in.getLong(),
         in.getDouble(),
-        in.getDouble());
+        current ? in.getLong() : positions,
+        in.getDouble(),
+        current ? in.getLong() : positions);
   }
 }

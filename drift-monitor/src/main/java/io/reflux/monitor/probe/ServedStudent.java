@@ -2,6 +2,7 @@ package io.reflux.monitor.probe;
 
 import io.reflux.model.LanguageModel;
 import io.reflux.model.ModelException;
+import io.reflux.model.divergence.TeacherLabels;
 import io.reflux.model.divergence.TeacherStudentDivergence;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.ScoreRequest;
@@ -11,7 +12,8 @@ import io.reflux.schemas.avro.Divergence;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.kafka.Received;
-import io.reflux.schemas.labels.TopKBlock;
+import io.reflux.schemas.labels.SampledBlock;
+import io.reflux.schemas.labels.SupportBlock;
 import io.reflux.snapshots.FetchedSnapshot;
 import java.util.ArrayList;
 import java.util.List;
@@ -106,11 +108,21 @@ final class ServedStudent implements AutoCloseable {
     return Optional.empty();
   }
 
-  /** Why a block of labels does not belong to its sequence, if it does not. */
+  /** Why a block of labels does not belong to its sequence, or says too little, if so. */
   Optional<Refusal> refuse(Labelled labelled) {
     int positions = labelled.tokens() - labelled.received().value().getPromptLength();
     if (labelled.block().rows() != positions) {
       return refusal("bad_rows", "labelled positions", labelled.block().rows(), positions);
+    }
+    if (labelled.block() instanceof SupportBlock) {
+      return refusal("support_unmatched", "labels", "of a rollout's own ids", "topk or sampled");
+    }
+    if (labelled.block() instanceof SampledBlock draws) {
+      for (int row = 0; row < positions; row++) {
+        if (labelled.counts(row) && Float.isNaN(draws.entropy()[row])) {
+          return refusal("entropy_unknown", "teacher's entropy", "unknown", "with draws, a number");
+        }
+      }
     }
     return Optional.empty();
   }
@@ -122,29 +134,32 @@ final class ServedStudent implements AutoCloseable {
    * @throws ModelException when the batch cannot be scored
    */
   List<Divergence> compare(List<Labelled> batch) {
-    List<ScoreRequest> requests = batch.stream().map(Labelled::request).toList();
+    List<TeacherLabels> teachers = batch.stream().map(Labelled::teacher).toList();
+    List<ScoreRequest> requests = new ArrayList<>(batch.size());
+    for (int i = 0; i < batch.size(); i++) {
+      requests.add(batch.get(i).request(teachers.get(i)));
+    }
     List<Scores> scores = scorer.score(requests);
     List<Divergence> divergences = new ArrayList<>(batch.size());
     for (int i = 0; i < batch.size(); i++) {
-      divergences.add(divergence(batch.get(i), scores.get(i)));
+      divergences.add(divergence(batch.get(i), teachers.get(i), scores.get(i)));
     }
     return divergences;
   }
 
-  private Divergence divergence(Labelled labelled, Scores scores) {
+  private Divergence divergence(Labelled labelled, TeacherLabels teacher, Scores scores) {
     SoftLabels labels = labelled.received().value();
-    TopKBlock teacher = labelled.countedBlock();
     TeacherStudentDivergence.Result result =
-        TeacherStudentDivergence.compare(
-            teacher.rows(),
-            teacher.k(),
-            teacher.ids(),
-            teacher.logprobs(),
-            teacher.tailLogMass(),
-            labelled.countedRowsOf(scores));
+        TeacherStudentDivergence.compare(teacher, scores, labelled::counts);
     double entropy = 0;
-    for (float row : teacher.entropy()) {
-      entropy += row;
+    int entropyRows = 0;
+    for (int row = 0; row < teacher.rows(); row++) {
+      float ofRow = labelled.block().entropy()[row];
+      // A teacher on another machine may not tell it.
+      if (labelled.counts(row) && !Float.isNaN(ofRow)) {
+        entropy += ofRow;
+        entropyRows++;
+      }
     }
     return Divergence.newBuilder()
         .setRequestId(labels.getRequestId())
@@ -157,7 +172,9 @@ final class ServedStudent implements AutoCloseable {
         .setKlMax(result.klMax())
         .setAgreements(Math.toIntExact(result.agreements()))
         .setAcceptanceSum(result.acceptanceSum())
+        .setAcceptanceRows(Math.toIntExact(result.acceptanceRows()))
         .setEntropySum(entropy)
+        .setEntropyRows(entropyRows)
         .build();
   }
 

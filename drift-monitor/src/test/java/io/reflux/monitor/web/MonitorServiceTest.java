@@ -20,6 +20,7 @@ import io.reflux.model.tokenizer.BpeVocabulary;
 import io.reflux.monitor.view.LoopState;
 import io.reflux.schemas.avro.DeadLetter;
 import io.reflux.schemas.avro.Divergence;
+import io.reflux.schemas.avro.DriftReport;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
@@ -29,7 +30,11 @@ import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.Topic;
 import io.reflux.schemas.kafka.TopicReader;
 import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.labels.LabelBlock;
+import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.SoftLabelFormatException;
+import io.reflux.schemas.labels.SupportBlock;
 import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotPublisher;
@@ -44,11 +49,13 @@ import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Random;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -62,6 +69,7 @@ import org.junit.jupiter.api.io.TempDir;
 class MonitorServiceTest {
   private static final int VOCABULARY = 280;
   private static final int LABEL_IDS = 12;
+  private static final int DRAWS = 1000;
   private static final ModelConfig CONFIG =
       new ModelConfig(
           Architecture.LLAMA,
@@ -109,11 +117,27 @@ class MonitorServiceTest {
             labels("wordy", "easy", student, Origin.TEACHER)
                 .setTokenizerFingerprint("another")
                 .build());
+        send(draws("drawn-1", student, Float.NaN).build());
+        send(draws("drawn-2", student, 0).build());
+        send(untold("untold", student).build());
+        send(
+            labels("support", "easy", student, Origin.TEACHER)
+                .setLabels(
+                    encoded(
+                        new SupportBlock(
+                            8, 1, 0, new float[8], new float[8], new float[8], new float[8])))
+                .build());
         send(labels("other-2", "hard", other, Origin.TEACHER).build());
 
-        await("three segments", () -> monitor.view().state().drift().size() == 3);
+        await("five segments", () -> monitor.view().state().drift().size() == 5);
         LoopState state = monitor.view().state();
-        assertThat(state.drift().keySet()).containsExactly("*", "easy", "hard");
+        assertThat(state.drift().keySet()).containsExactly("*", "drawn", "easy", "hard", "untold");
+        DriftReport drawn = state.drift().get("drawn").latest();
+        assertThat(drawn.getAcceptance()).isNaN();
+        assertThat(drawn.getTeacherEntropy()).isPositive();
+        assertThat(state.drift().get("untold").latest().getTeacherEntropy()).isNaN();
+        assertThat(state.drift().get("untold").latest().getAcceptance()).isPositive();
+        assertThat(state.drift().get("*").latest().getKlMean()).isFinite();
         assertThat(state.servedVersion()).hasValue(1);
         assertThat(state.topic("soft-labels").orElseThrow().records()).isGreaterThanOrEqualTo(7);
         assertThat(page(monitor, "health")).contains("up");
@@ -124,7 +148,8 @@ class MonitorServiceTest {
       Map<String, Divergence> found =
           read(Topics.DIVERGENCES).stream()
               .collect(Collectors.toMap(Divergence::getRequestId, Function.identity()));
-      assertThat(found).containsOnlyKeys("same-1", "same-2", "other-1", "other-2");
+      assertThat(found)
+          .containsOnlyKeys("same-1", "same-2", "other-1", "other-2", "drawn-2", "untold");
       assertThat(found.get("same-1"))
           .satisfies(
               d -> {
@@ -136,19 +161,38 @@ class MonitorServiceTest {
                 assertThat(d.getEntropySum()).isPositive();
               });
       assertThat(found.get("other-1").getKlSum()).isGreaterThan(0.5);
+      assertThat(found.get("drawn-2"))
+          .satisfies(
+              d -> {
+                assertThat(d.getPositions()).isEqualTo(8);
+                // Of a student that is the teacher, eight rows of 1000 draws: chance alone.
+                assertThat(d.getKlSum()).isEqualTo(0, within(0.5));
+                assertThat(d.getAcceptanceRows()).isZero();
+                assertThat(d.getAcceptanceSum()).isZero();
+                assertThat(d.getEntropyRows()).isEqualTo(8);
+              });
+      assertThat(found.get("untold"))
+          .satisfies(
+              d -> {
+                assertThat(d.getKlSum()).isFinite();
+                assertThat(d.getEntropySum()).isZero();
+                assertThat(d.getEntropyRows()).isZero();
+                assertThat(d.getAcceptanceRows()).isEqualTo(8);
+              });
       assertThat(read(Topics.DEAD_LETTERS))
           .extracting(DeadLetter::getReason)
-          .containsExactlyInAnyOrder("teacher_mismatch", "tokenizer_mismatch");
+          .containsExactlyInAnyOrder(
+              "teacher_mismatch", "tokenizer_mismatch", "entropy_unknown", "support_unmatched");
 
       try (MonitorService again = monitor()) {
         again.start();
         send(labels("late-1", "hard", other, Origin.TEACHER).build());
-        await("the label after the restart", () -> read(Topics.DIVERGENCES).size() == 5);
+        await("the label after the restart", () -> read(Topics.DIVERGENCES).size() == 7);
         // The next student has seen everything there is: nothing of it is held against it.
         publish(seen());
         await("version 2", () -> again.view().state().servedVersion().orElse(0) == 2);
       }
-      assertThat(read(Topics.DIVERGENCES)).extracting(Divergence::getRequestId).hasSize(5);
+      assertThat(read(Topics.DIVERGENCES)).extracting(Divergence::getRequestId).hasSize(7);
     }
   }
 
@@ -257,6 +301,64 @@ class MonitorServiceTest {
           .setPromptLength(5)
           .setLabels(ByteBuffer.wrap(SoftLabelCodec.encode(block, VOCABULARY)));
     }
+  }
+
+  /**
+   * Draws instead of likeliest ids.
+   *
+   * @param entropy of the first row; 0 for the teacher's own
+   */
+  private SoftLabels.Builder draws(String id, LanguageModel labeller, float entropy) {
+    SoftLabels.Builder labels = labels(id, "drawn", labeller, Origin.TEACHER);
+    int[] tokens = labels.getTokenIds().stream().mapToInt(Integer::intValue).toArray();
+    Random random = new Random(1);
+    try (Scorer scorer =
+        new Scorer(CONFIG, labeller.weights(), VOCABULARY, RuntimeOptions.DEFAULT)) {
+      Scores scores = scorer.score(List.of(ScoreRequest.of(tokens, 5))).get(0);
+      int[] drawn = new int[scores.rows() * DRAWS];
+      for (int i = 0; i < drawn.length; i++) {
+        int first = i / DRAWS * VOCABULARY;
+        double left = random.nextDouble();
+        int rank = 0;
+        while (rank < VOCABULARY - 1
+            && (left -= Math.exp(scores.topLogprobs()[first + rank])) > 0) {
+          rank++;
+        }
+        drawn[i] = scores.topIds()[first + rank];
+      }
+      if (Float.isNaN(entropy)) {
+        scores.entropy()[0] = entropy;
+      }
+      return labels.setLabels(
+          encoded(
+              SampledBlock.of(
+                  scores.rows(), DRAWS, drawn, scores.tokenLogprobs(), scores.entropy())));
+    }
+  }
+
+  /** Top-k of a teacher that tells neither tail nor entropy. */
+  private SoftLabels.Builder untold(String id, LanguageModel labeller)
+      throws SoftLabelFormatException {
+    SoftLabels.Builder labels = labels(id, "untold", labeller, Origin.TEACHER);
+    byte[] bytes = new byte[labels.getLabels().remaining()];
+    labels.getLabels().duplicate().get(bytes);
+    TopKBlock told = SoftLabelCodec.decodeTopK(bytes, VOCABULARY);
+    float[] unknown = new float[told.rows()];
+    Arrays.fill(unknown, Float.NaN);
+    return labels.setLabels(
+        encoded(
+            new TopKBlock(
+                told.rows(),
+                told.k(),
+                told.ids(),
+                told.logprobs(),
+                unknown,
+                told.tokenLogprobs(),
+                unknown)));
+  }
+
+  private static ByteBuffer encoded(LabelBlock block) {
+    return ByteBuffer.wrap(SoftLabelCodec.encode(block, VOCABULARY));
   }
 
   private void send(SoftLabels labels) {
