@@ -82,8 +82,7 @@ public final class TeacherStudentDivergence {
     }
     NamedIds named = (NamedIds) teacher;
     float[] studentTails = SupportTail.of(student, named.ids(), size);
-    return sum(
-        named.rows(), counted, row -> compareNamed(named, student, row, studentTails[row]));
+    return sum(named.rows(), counted, row -> compareNamed(named, student, row, studentTails[row]));
   }
 
   private static Result sum(int rows, IntPredicate counted, IntFunction<Result> compare) {
