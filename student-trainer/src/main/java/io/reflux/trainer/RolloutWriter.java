@@ -1,5 +1,6 @@
 package io.reflux.trainer;
 
+import io.opentelemetry.context.Context;
 import io.reflux.model.LanguageModel;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
@@ -55,8 +56,13 @@ final class RolloutWriter implements AutoCloseable {
   private int underWay;
   private boolean closing;
 
-  /** A prompt to answer. */
-  record Prompt(String requestId, String segment, Instant requestedAt, int[] tokenIds) {}
+  /**
+   * A prompt to answer.
+   *
+   * @param trace of the label that brought it; the rollout goes on with it
+   */
+  record Prompt(
+      String requestId, String segment, Instant requestedAt, int[] tokenIds, Context trace) {}
 
   private record Student(Weights weights, long step) {}
 
@@ -254,7 +260,7 @@ final class RolloutWriter implements AutoCloseable {
       Rollout record = record(rollout);
       var unused =
           writer
-              .send(record.getRolloutId(), record)
+              .send(record.getRolloutId(), record, null, rollout.prompt().trace())
               .whenComplete(
                   (sent, error) -> {
                     if (error == null) {

@@ -146,4 +146,18 @@ public interface TrainerConfig {
   /** Threads of libtorch. */
   @WithDefault("1")
   int threads();
+
+  /** Metrics and health. */
+  Http http();
+
+  /** Metrics and health. */
+  interface Http {
+    /** Address to listen on; the default answers this machine only. */
+    @WithDefault("127.0.0.1")
+    String host();
+
+    /** Port of metrics and health; 0 takes any free one, -1 none. */
+    @WithDefault("7074")
+    int port();
+  }
 }

@@ -33,33 +33,56 @@ final class TrainerMeters {
 
   TrainerMeters(MeterRegistry registry) {
     this.registry = registry;
-    steps = registry.counter("train_steps");
-    skippedSteps = registry.counter("train_steps_skipped");
-    tokens = registry.counter("train_tokens");
-    softLabels = registry.counter("soft_labels_consumed");
-    rolloutLabels = registry.counter("rollout_labels_consumed");
-    staleRollouts = registry.counter("rollouts_stale");
-    rolloutsSent = registry.counter("rollouts_sent");
-    rolloutFailures = registry.counter("rollout_failures");
-    rolloutPromptsForgotten = registry.counter("rollout_prompts_forgotten");
-    snapshotsPublished = registry.counter("snapshots_published");
-    snapshotsHeldBack = registry.counter("snapshots_held_back");
-    snapshotFailures = registry.counter("snapshot_failures");
-    checkpoints = registry.counter("checkpoints");
-    checkpointFailures = registry.counter("checkpoint_failures");
-    loss = gauge("train_loss", Double.NaN);
-    agreement = gauge("held_out_agreement", Double.NaN);
-    kl = gauge("held_out_kl", Double.NaN);
-    lag = gauge("labels_lag", 0);
-    replaySize = gauge("replay_size", 0);
-    heldOutSize = gauge("held_out_size", 0);
-    step = gauge("train_step", 0);
-    version = gauge("snapshot_version", 0);
+    steps = counter("train_steps", "Training steps done.");
+    skippedSteps =
+        counter(
+            "train_steps_skipped",
+            "Steps whose gradient was not finite, and that changed nothing.");
+    tokens = counter("train_tokens", "Labelled positions trained on, repeats included.");
+    softLabels = counter("soft_labels_consumed", "Label records of requests that were read.");
+    rolloutLabels = counter("rollout_labels_consumed", "Label records of rollouts that were read.");
+    staleRollouts =
+        counter(
+            "rollouts_stale", "Rollouts dropped because their student was too many steps behind.");
+    rolloutsSent = counter("rollouts_sent", "Rollouts written.");
+    rolloutFailures = counter("rollout_failures", "Rollouts that failed or could not be sent.");
+    rolloutPromptsForgotten =
+        counter("rollout_prompts_forgotten", "Prompts that no rollout was written for in time.");
+    snapshotsPublished = counter("snapshots_published", "Snapshots published.");
+    snapshotsHeldBack =
+        counter("snapshots_held_back", "Snapshots that were worse than the published one.");
+    snapshotFailures =
+        counter("snapshot_failures", "Snapshots that could not be made or published.");
+    checkpoints = counter("checkpoints", "Checkpoints written.");
+    checkpointFailures = counter("checkpoint_failures", "Checkpoints that could not be written.");
+    loss = gauge("train_loss", "Mean loss a position of the latest steps, in nats.", Double.NaN);
+    agreement =
+        gauge(
+            "held_out_agreement",
+            "Share of held-out positions where student and teacher like the same token best.",
+            Double.NaN);
+    kl =
+        gauge(
+            "held_out_kl",
+            "Mean divergence from the teacher on held-out positions, in nats.",
+            Double.NaN);
+    lag = gauge("labels_lag", "Label records that wait in Kafka.", 0);
+    replaySize = gauge("replay_size", "Sequences kept to train on again.", 0);
+    heldOutSize = gauge("held_out_size", "Sequences kept to measure quality on.", 0);
+    step = gauge("train_step", "Number of the latest step.", 0);
+    version =
+        gauge("snapshot_version", "Version of the latest snapshot published by this process.", 0);
   }
 
-  private AtomicLong gauge(String name, double start) {
+  private Counter counter(String name, String help) {
+    return Counter.builder(name).description(help).register(registry);
+  }
+
+  private AtomicLong gauge(String name, String help, double start) {
     AtomicLong bits = new AtomicLong(Double.doubleToRawLongBits(start));
-    Gauge.builder(name, bits, value -> Double.longBitsToDouble(value.get())).register(registry);
+    Gauge.builder(name, bits, value -> Double.longBitsToDouble(value.get()))
+        .description(help)
+        .register(registry);
     return bits;
   }
 
@@ -76,7 +99,11 @@ final class TrainerMeters {
   }
 
   void refused(String reason) {
-    registry.counter("labels_refused", "reason", reason).increment();
+    Counter.builder("labels_refused")
+        .description("Label records that were refused, by reason.")
+        .tag("reason", reason)
+        .register(registry)
+        .increment();
   }
 
   void state(StudentTraining training, double meanLoss, long labelsLag) {

@@ -3,6 +3,8 @@ package io.reflux.trainer;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.reflux.model.LanguageModel;
 import io.reflux.model.ModelException;
+import io.reflux.operations.Health;
+import io.reflux.operations.OperationsServer;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
@@ -19,18 +21,21 @@ import org.slf4j.LoggerFactory;
  */
 public final class TrainerService implements Service {
   private static final Logger log = LoggerFactory.getLogger(TrainerService.class);
+  private static final String CHECKPOINT = "checkpoint";
 
   private final TrainerConfig config;
   private final KafkaClients clients;
   private final MeterRegistry registry;
+  private final Health health = Health.waitingFor(CHECKPOINT, TrainingLoop.LABELS);
   private final CompletableFuture<Void> termination = new CompletableFuture<>();
+  private OperationsServer operations;
   private StatusReporter status;
   private TrainingLoop loop;
   private Thread thread;
   private boolean closed;
 
   /**
-   * @param meters the service's own
+   * @param meters the service's own; shown at {@code /metrics} if they are for Prometheus
    */
   public TrainerService(TrainerConfig config, KafkaClients clients, MeterRegistry meters) {
     this.config = config;
@@ -49,6 +54,8 @@ public final class TrainerService implements Service {
       throw new IllegalStateException("trainer: started or closed before");
     }
     requireSane(config);
+    operations =
+        OperationsServer.start(config.http().host(), config.http().port(), registry, health);
     status = new StatusReporter(name(), clients, registry);
     boolean started = false;
     try {
@@ -62,8 +69,9 @@ public final class TrainerService implements Service {
                           new RefluxException(
                               "reflux.train.teacher: missing (expected: a Hugging Face directory)")));
       TrainingLoop opened =
-          TrainingLoop.open(config, clients, teacher, new TrainerMeters(registry));
+          TrainingLoop.open(config, clients, teacher, new TrainerMeters(registry), health);
       loop = opened;
+      health.ready(CHECKPOINT);
       thread = new Thread(() -> run(opened), "reflux-trainer");
       thread.start();
       started = true;
@@ -73,8 +81,14 @@ public final class TrainerService implements Service {
       if (!started) {
         status.state("failed", "did not start");
         status.close();
+        operations.close();
       }
     }
+  }
+
+  /** Where {@code /metrics} and health are, after {@link #start}. */
+  public synchronized int port() {
+    return operations.port();
   }
 
   @Override
@@ -94,6 +108,7 @@ public final class TrainerService implements Service {
       }
       loop.stop();
     }
+    health.notReady("service", "draining");
     if (running.isAlive()) {
       status.state("draining", "finishing the step, then a checkpoint");
     }
@@ -106,6 +121,7 @@ public final class TrainerService implements Service {
       }
     }
     status.close();
+    operations.close();
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
@@ -118,6 +134,7 @@ public final class TrainerService implements Service {
       training.run();
     } catch (RuntimeException | Error e) {
       failure = e;
+      health.failed(e.getMessage());
       log.error("Trainer failed: {}", e.getMessage(), e);
       status.state("failed", String.valueOf(e.getMessage()));
     } finally {

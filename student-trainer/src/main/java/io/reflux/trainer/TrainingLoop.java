@@ -1,6 +1,7 @@
 package io.reflux.trainer;
 
 import io.reflux.model.LanguageModel;
+import io.reflux.operations.Health;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.avro.Stage;
@@ -10,6 +11,7 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.kafka.Traces;
 import io.reflux.schemas.kafka.Undecodable;
 import io.reflux.schemas.labels.HeldOut;
 import io.reflux.schemas.registry.RegistryException;
@@ -41,12 +43,17 @@ import org.slf4j.LoggerFactory;
  */
 final class TrainingLoop implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(TrainingLoop.class);
+
+  /** What the loop's health says of its input. */
+  static final String LABELS = "labels";
+
   private static final Duration WAIT_FOR_LABELS = Duration.ofMillis(200);
   private static final Duration WAIT_FOR_KAFKA = Duration.ofSeconds(1);
   private static final Duration REPORT_EVERY = Duration.ofSeconds(1);
 
   private final TrainerConfig config;
   private final TrainerMeters meters;
+  private final Health health;
   private final LabelIntake intake;
   private final StudentTraining training;
   private final CheckpointStore store;
@@ -77,9 +84,11 @@ final class TrainingLoop implements AutoCloseable {
       KafkaClients clients,
       LanguageModel teacher,
       TrainerMeters meters,
+      Health health,
       Deque<Runnable> opened) {
     this.config = config;
     this.meters = meters;
+    this.health = health;
     this.opened = opened;
     this.store = opened(CheckpointStore.open(config.dataDir()), CheckpointStore::close);
     StartingStudent student = StartingStudent.of(config, teacher);
@@ -133,14 +142,19 @@ final class TrainingLoop implements AutoCloseable {
   /**
    * Opens everything, resumes, and publishes a first snapshot if the channel has none.
    *
+   * @param health told whether labels can be read, as {@link #LABELS}
    * @throws RefluxException one line; nothing stays open
    */
   static TrainingLoop open(
-      TrainerConfig config, KafkaClients clients, LanguageModel teacher, TrainerMeters meters) {
+      TrainerConfig config,
+      KafkaClients clients,
+      LanguageModel teacher,
+      TrainerMeters meters,
+      Health health) {
     Deque<Runnable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
-      TrainingLoop loop = new TrainingLoop(config, clients, teacher, meters, opened);
+      TrainingLoop loop = new TrainingLoop(config, clients, teacher, meters, health, opened);
       loop.snapshots.publishFirst(loop.candidate());
       complete = true;
       return loop;
@@ -191,6 +205,7 @@ final class TrainingLoop implements AutoCloseable {
         meters.rolloutLabels().increment();
         takeIn(record);
       }
+      health.ready(LABELS);
     } catch (RegistryException e) {
       if (!e.isTransient()) {
         throw e;
@@ -227,13 +242,14 @@ final class TrainingLoop implements AutoCloseable {
         return;
       }
     } else {
-      offerPrompt(labels, prompt);
+      offerPrompt(record, prompt);
     }
     training.learnFrom(sequence);
   }
 
   /** As many rollouts a fresh prompt as make the on-policy share; never more than one. */
-  private void offerPrompt(SoftLabels labels, int[] prompt) {
+  private void offerPrompt(Received<SoftLabels> record, int[] prompt) {
+    SoftLabels labels = record.value();
     if (training.stage() != Stage.ON_POLICY || labels.getOrigin() == Origin.ROLLOUT) {
       return;
     }
@@ -241,7 +257,12 @@ final class TrainingLoop implements AutoCloseable {
     if (promptCredit >= 1) {
       promptCredit -= 1;
       rollouts.offer(
-          new Prompt(labels.getRequestId(), labels.getSegment(), labels.getRequestedAt(), prompt));
+          new Prompt(
+              labels.getRequestId(),
+              labels.getSegment(),
+              labels.getRequestedAt(),
+              prompt,
+              Traces.from(record)));
     }
   }
 
@@ -400,6 +421,7 @@ final class TrainingLoop implements AutoCloseable {
 
   private void waitForKafka(RuntimeException problem) {
     log.warn("Labels cannot be read for now: {}", problem.getMessage());
+    health.notReady(LABELS, problem.getMessage());
     pause();
   }
 

@@ -46,5 +46,7 @@ class TrainerConfigTest {
     assertThat(config.checkpointInterval()).isEqualTo(Duration.ofSeconds(30));
     assertThat(config.seed()).isEqualTo(42);
     assertThat(config.threads()).isEqualTo(1);
+    assertThat(config.http().host()).isEqualTo("127.0.0.1");
+    assertThat(config.http().port()).isEqualTo(7074);
   }
 }

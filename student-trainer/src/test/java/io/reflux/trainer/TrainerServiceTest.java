@@ -3,6 +3,7 @@ package io.reflux.trainer;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.devstack.DevStack;
 import io.reflux.model.LanguageModel;
@@ -11,6 +12,7 @@ import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.tokenizer.BpeTrainer;
 import io.reflux.model.tokenizer.BpeVocabulary;
+import io.reflux.operations.PrometheusMeters;
 import io.reflux.schemas.avro.DeadLetter;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.Rollout;
@@ -24,11 +26,19 @@ import io.reflux.schemas.kafka.Topic;
 import io.reflux.schemas.kafka.TopicReader;
 import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.kafka.Traces;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.SnapshotCatalog;
 import io.reflux.snapshots.SnapshotFetcher;
 import io.reflux.trainer.pretrain.Shape;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -47,6 +57,7 @@ import java.util.function.Predicate;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.common.header.Header;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -130,7 +141,9 @@ class TrainerServiceTest {
         // Only prompts that come while it is on policy are answered; some more traffic.
         publish(labels, 2, 100);
         producer.flush();
-        Rollout rollout = await(rollouts, record -> true);
+        Received<Rollout> received = awaitReceived(rollouts, record -> true);
+        Rollout rollout = received.value();
+        assertThat(received.headers()).containsExactlyElementsOf(trace());
         assertThat(rollout.getTokenIds().size()).isGreaterThan(rollout.getPromptLength());
         assertThat(rollout.getSampledLogprobs())
             .hasSize(rollout.getTokenIds().size() - rollout.getPromptLength());
@@ -197,6 +210,35 @@ class TrainerServiceTest {
   }
 
   @Test
+  void metricsAndHealthAreOverHttp() throws Exception {
+    TrainerService service = service(Map.of(), PrometheusMeters.of("trainer"));
+    service.start();
+    String url = "http://127.0.0.1:" + service.port();
+    try {
+      await(() -> get(url + "/health/ready").statusCode() == 200);
+      assertThat(get(url + "/metrics").body())
+          .contains("# HELP reflux_trainer_train_steps_total Training steps done.")
+          .contains("\nreflux_trainer_labels_lag 0.0\n")
+          .contains("\njvm_memory_used_bytes{");
+      assertThat(get(url + "/health/live").statusCode()).isEqualTo(200);
+    } finally {
+      service.close();
+    }
+    assertThatThrownBy(() -> get(url + "/health/live")).isInstanceOf(UncheckedIOException.class);
+  }
+
+  private static HttpResponse<String> get(String url) {
+    try {
+      return HttpClient.newHttpClient()
+          .send(HttpRequest.newBuilder(URI.create(url)).build(), BodyHandlers.ofString());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
   void labelsOfAnotherTokenizerAreRefusedByName() {
     try (Producer<String, byte[]> producer = clients.producer("teacher");
         TopicReader<DeadLetter> letters = tail(Topics.DEAD_LETTERS)) {
@@ -246,6 +288,10 @@ class TrainerServiceTest {
   }
 
   private TrainerService service(Map<String, String> changes) {
+    return service(changes, new SimpleMeterRegistry());
+  }
+
+  private TrainerService service(Map<String, String> changes, MeterRegistry meters) {
     Map<String, String> settings = new HashMap<>();
     settings.put("teacher", teacherDir.toString());
     settings.put("student", "hidden=32,layers=1,heads=4,kv-heads=2,ffn=64");
@@ -257,16 +303,23 @@ class TrainerServiceTest {
     settings.put("rollout-max-tokens", "8");
     settings.put("snapshot-interval", "PT1S");
     settings.put("checkpoint-interval", "PT1S");
+    settings.put("http.port", "0");
     settings.putAll(changes);
-    return new TrainerService(Settings.of(settings), clients, new SimpleMeterRegistry());
+    return new TrainerService(Settings.of(settings), clients, meters);
   }
 
   private void publish(TopicWriter<SoftLabels> labels, long seed, int count) {
     Random random = new Random(seed);
     for (int i = 0; i < count; i++) {
       String id = seed + "-" + i;
-      var unused = labels.send(id, label(id, random));
+      var unused = labels.send(id, label(id, random), null, trace());
     }
+  }
+
+  private static Iterable<Header> trace() {
+    return Traces.headers(
+        Traces.fromHttp(
+            List.of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), List.of("a=1")));
   }
 
   private static SoftLabels label(String id, Random random) {
@@ -315,13 +368,18 @@ class TrainerServiceTest {
   }
 
   private static <T extends SpecificRecord> T await(TopicReader<T> reader, Predicate<T> wanted) {
+    return awaitReceived(reader, wanted).value();
+  }
+
+  private static <T extends SpecificRecord> Received<T> awaitReceived(
+      TopicReader<T> reader, Predicate<T> wanted) {
     List<T> seen = new ArrayList<>();
     long end = System.nanoTime() + PATIENCE.toNanos();
     while (System.nanoTime() < end) {
       for (Received<T> record : reader.poll(Duration.ofMillis(200), problem -> {})) {
         seen.add(record.value());
         if (wanted.test(record.value())) {
-          return record.value();
+          return record;
         }
       }
     }
