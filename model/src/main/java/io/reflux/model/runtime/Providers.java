@@ -33,6 +33,8 @@ final class Providers {
     if (device.kind() == Device.Kind.CPU) {
       return;
     }
+    // A provider's library logs while it loads, and the logger is the environment's.
+    OrtEnvironment runtime = OrtSessions.environment();
     OrtProvider provider =
         device.kind() == Device.Kind.CUDA ? OrtProvider.CUDA : OrtProvider.TENSOR_RT;
     if (!OrtEnvironment.getAvailableProviders().contains(provider)) {
@@ -40,7 +42,7 @@ final class Providers {
           "device: %s (expected: cpu, this build has no %s: build with ./mvnw -Pcuda, or put"
                   .formatted(device, provider == OrtProvider.CUDA ? "CUDA" : "TensorRT")
               + " com.microsoft.onnxruntime:onnxruntime_gpu "
-              + OrtSessions.environment().getVersion()
+              + runtime.getVersion()
               + " on the class path in place of onnxruntime)");
     }
     try {
