@@ -46,6 +46,7 @@ class SeparateServicesTest {
     int mirror = freePort();
     int server = freePort();
     int monitor = freePort();
+    int metrics = freePort();
     Path config = folder.resolve("reflux.yaml");
     Files.writeString(
         config,
@@ -57,8 +58,12 @@ class SeparateServicesTest {
             url: http://127.0.0.1:%d
           score:
             teacher: %s
+            http:
+              port: %d
           train:
             teacher: %s
+            http:
+              port: 0
             student: hidden=32,layers=1,heads=2,kv-heads=1,ffn=64
             snapshot-interval: 5s
             gate: false
@@ -72,7 +77,7 @@ class SeparateServicesTest {
               size: 2s
               grace: 500ms
         """
-            .formatted(broker, registry, teacher, teacher, mirror, server, monitor));
+            .formatted(broker, registry, teacher, metrics, teacher, mirror, server, monitor));
 
     start("dev", "broker", "--port", "" + broker, "--registry-port", "" + registry)
         .await(PATIENCE, line -> line.startsWith("registry:"));
@@ -104,6 +109,9 @@ class SeparateServicesTest {
           return answer.statusCode() == 200
               && answer.headers().firstValueAsLong("reflux-snapshot-version").orElse(0) >= 2;
         });
+    assertThat(get("http://127.0.0.1:" + metrics + "/health/ready")).contains("\"ready\"");
+    assertThat(get("http://127.0.0.1:" + metrics + "/metrics"))
+        .containsPattern("\nreflux_scorer_labels_total [1-9]");
     JsonNode answer = new ObjectMapper().readTree(chat(server).body());
     assertThat(answer.at("/choices/0/message/role").asText()).isEqualTo("assistant");
 

@@ -4,6 +4,7 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.config.Settings;
 import io.reflux.monitor.web.MonitorConfig;
 import io.reflux.monitor.web.MonitorService;
+import io.reflux.operations.PrometheusMeters;
 import io.reflux.producers.MirrorConfig;
 import io.reflux.producers.MirrorService;
 import io.reflux.schemas.kafka.KafkaClients;
@@ -72,6 +73,10 @@ abstract class ServiceCommand implements Callable<Integer> {
     }
   }
 
+  private static String metricsAt(String host, int port) {
+    return port > 0 ? "; metrics and health at http://" + host + ":" + port : "";
+  }
+
   private static String rootMessage(Throwable e) {
     Throwable root = e;
     while (root.getCause() != null) {
@@ -127,26 +132,65 @@ abstract class ServiceCommand implements Callable<Integer> {
         description = "Hugging Face directory of the teacher (reflux.score.teacher).")
     private Path teacher;
 
-    @Option(names = "--device", description = "cpu, cuda[:N] or tensorrt[:N] (reflux.score.device).")
+    @Option(
+        names = "--device",
+        paramLabel = "DEVICE,...",
+        description =
+            "cpu, cuda[:N] or tensorrt[:N]; several, such as cuda:0,cuda:1, hold the teacher each "
+                + "(reflux.score.device).")
     private String device;
+
+    @Option(
+        names = "--precision",
+        description =
+            "auto, f32, f16 or bf16: what the teacher computes in (reflux.score.precision).")
+    private String precision;
+
+    @Option(
+        names = "--encoding",
+        description = "Labels of requests: topk or sampled (reflux.score.encoding).")
+    private String encoding;
+
+    @Option(
+        names = "--remote-url",
+        paramLabel = "URL",
+        description =
+            "A teacher on a vLLM or SGLang server; --teacher is then for its tokenizer "
+                + "(reflux.score.remote.url).")
+    private String remoteUrl;
+
+    @Option(
+        names = "--http-port",
+        paramLabel = "PORT",
+        description = "Metrics and health; 0 for any free, -1 for none (reflux.score.http.port).")
+    private Integer httpPort;
 
     @Override
     Map<String, Object> flags() {
       Map<String, Object> flags = new LinkedHashMap<>();
       flags.put("reflux.score.teacher", teacher);
       flags.put("reflux.score.device", device);
+      flags.put("reflux.score.precision", precision);
+      flags.put("reflux.score.encoding", encoding);
+      flags.put("reflux.score.remote.url", remoteUrl);
+      flags.put("reflux.score.http.port", httpPort);
       return flags;
     }
 
     @Override
     Service open(Settings settings, KafkaClients clients) {
       return new ScorerService(
-          settings.get(ScorerConfig.class), clients, new SimpleMeterRegistry());
+          settings.get(ScorerConfig.class), clients, PrometheusMeters.of("scorer"));
     }
 
     @Override
     String ready(Settings settings) {
-      return "scorer: soft labels from " + settings.get(ScorerConfig.class).teacher().orElseThrow();
+      ScorerConfig scorer = settings.get(ScorerConfig.class);
+      String teacherAt =
+          scorer.remote().url().or(() -> scorer.teacher().map(Path::toString)).orElseThrow();
+      return "scorer: soft labels from "
+          + teacherAt
+          + metricsAt(scorer.http().host(), scorer.http().port());
     }
   }
 
@@ -173,24 +217,34 @@ abstract class ServiceCommand implements Callable<Integer> {
         description = "Checkpoints, resumed at the next start (reflux.train.data-dir).")
     private Path dataDir;
 
+    @Option(
+        names = "--http-port",
+        paramLabel = "PORT",
+        description = "Metrics and health; 0 for any free, -1 for none (reflux.train.http.port).")
+    private Integer httpPort;
+
     @Override
     Map<String, Object> flags() {
       Map<String, Object> flags = new LinkedHashMap<>();
       flags.put("reflux.train.teacher", teacher);
       flags.put("reflux.train.student", student);
       flags.put("reflux.train.data-dir", dataDir);
+      flags.put("reflux.train.http.port", httpPort);
       return flags;
     }
 
     @Override
     Service open(Settings settings, KafkaClients clients) {
       return new TrainerService(
-          settings.get(TrainerConfig.class), clients, new SimpleMeterRegistry());
+          settings.get(TrainerConfig.class), clients, PrometheusMeters.of("trainer"));
     }
 
     @Override
     String ready(Settings settings) {
-      return "trainer: checkpoints in " + settings.get(TrainerConfig.class).dataDir();
+      TrainerConfig trainer = settings.get(TrainerConfig.class);
+      return "trainer: checkpoints in "
+          + trainer.dataDir()
+          + metricsAt(trainer.http().host(), trainer.http().port());
     }
   }
 

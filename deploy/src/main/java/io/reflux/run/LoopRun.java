@@ -301,6 +301,9 @@ final class LoopRun {
     defaults.put("reflux.mirror.port", Integer.toString(Ports.freeFrom(7070)));
     defaults.put("reflux.serve.port", Integer.toString(Ports.freeFrom(7071)));
     defaults.put("reflux.monitor.port", Integer.toString(Ports.freeFrom(7072)));
+    // Inside one process the page shows it all.
+    defaults.put("reflux.score.http.port", "-1");
+    defaults.put("reflux.train.http.port", "-1");
     Map<String, Object> flags = new LinkedHashMap<>();
     flags.put("reflux.kafka.bootstrap-servers", stack.kafkaConfig().bootstrapServers());
     flags.put("reflux.registry.url", stack.registryConfig().url());

@@ -70,6 +70,36 @@ class RefluxTest {
   }
 
   @Test
+  void configPrintShowsWhereMetricsAreAndMasksTheServersKey() {
+    Outcome printed = run("config", "print", "--set", "reflux.score.remote.api-key=secret-key");
+    assertThat(printed.code()).as(printed.err()).isZero();
+    assertThat(printed.out())
+        .containsPattern("reflux.score.http.port=7073 +# default")
+        .containsPattern("reflux.train.http.port=7074 +# default")
+        .contains("reflux.score.remote.api-key=********")
+        .doesNotContain("secret-");
+  }
+
+  @Test
+  void scoreHasAFlagForEachUsualSetting() {
+    assertThat(run("score", "--help").out())
+        .contains("--teacher", "--device", "--precision", "--encoding", "--remote-url")
+        .contains("--http-port");
+    // Every flag is taken; then there is no such Kafka.
+    assertOneLine(
+        run(
+            "score",
+            "--bootstrap-servers=nowhere",
+            "--teacher=" + TEACHER,
+            "--device=cuda:0,cuda:1",
+            "--precision=bf16",
+            "--encoding=sampled",
+            "--remote-url=http://127.0.0.1:1",
+            "--http-port=0"),
+        "nowhere");
+  }
+
+  @Test
   void unknownKeyIsOneLineThatNamesIt() throws IOException {
     Path file = folder.resolve("reflux.yaml");
     Files.writeString(file, "reflux:\n  score:\n    topk: 32\n");

@@ -24,7 +24,7 @@ import java.util.concurrent.TimeUnit;
  * ready","teacher":"loading"}}. The process's own meters are there beside the service's.
  */
 public final class OperationsServer implements AutoCloseable {
-  /** The port of a server that does not listen at all. */
+  /** The port of a server that does not listen at all; any other below 0 means the same. */
   public static final int OFF = -1;
 
   private static final Duration CLOSE_TIMEOUT = Duration.ofMillis(500);
@@ -41,8 +41,8 @@ public final class OperationsServer implements AutoCloseable {
   private OperationsServer(String host, int port, MeterRegistry meters, Health health) {
     this.meters = meters;
     this.health = health;
-    this.process = port == OFF ? null : new ProcessMeters();
-    this.server = port == OFF ? null : server(host, port);
+    this.process = port < 0 ? null : new ProcessMeters();
+    this.server = port < 0 ? null : server(host, port);
   }
 
   /**
@@ -54,9 +54,9 @@ public final class OperationsServer implements AutoCloseable {
    * @throws RefluxException with one line when it cannot listen there
    */
   public static OperationsServer start(String host, int port, MeterRegistry meters, Health health) {
-    if (port < OFF || port > LAST_PORT) {
+    if (port > LAST_PORT) {
       throw new RefluxException(
-          "http.port: " + port + " (expected: 0 to " + LAST_PORT + ", or " + OFF + " for none)");
+          "http.port: " + port + " (expected: up to " + LAST_PORT + "; below 0 for none)");
     }
     OperationsServer operations = new OperationsServer(host, port, meters, health);
     try {

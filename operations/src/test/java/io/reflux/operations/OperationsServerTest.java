@@ -165,7 +165,7 @@ class OperationsServerTest {
         .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
     assertThatExceptionOfType(RefluxException.class)
         .isThrownBy(() -> OperationsServer.start(HOST, 70_000, meters, health))
-        .withMessage("http.port: 70000 (expected: 0 to 65535, or -1 for none)");
+        .withMessage("http.port: 70000 (expected: up to 65535; below 0 for none)");
   }
 
   @Test

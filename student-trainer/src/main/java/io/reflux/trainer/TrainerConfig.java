@@ -156,7 +156,7 @@ public interface TrainerConfig {
     @WithDefault("127.0.0.1")
     String host();
 
-    /** Port of metrics and health; 0 takes any free one, -1 none. */
+    /** Port of metrics and health; 0 takes any free one, a negative one none. */
     @WithDefault("7074")
     int port();
   }

@@ -45,7 +45,8 @@ final class PrometheusText {
       boolean up = !service.silent() && !service.ended();
       String[] labels = {"service", service.service(), "instance", service.instance()};
       gauge("reflux_service_up", up ? 1 : 0, labels);
-      figures("reflux_" + service.service() + "_", service.metrics(), labels);
+      // A name that the service's own /metrics does not have: a sum must not count both.
+      figures("reflux_status_" + service.service() + "_", service.metrics(), labels);
     }
     for (TopicState topic : state.topics()) {
       gauge("reflux_topic_records", topic.records(), "topic", topic.name());
