@@ -13,19 +13,29 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.KafkaException;
 
 /**
  * Writes what finished work leaves behind, with the offsets that say so, in one transaction: all of
- * it or nothing. Belongs to the loop's thread.
+ * it or nothing. One transaction at a time; all calls from the loop's thread.
  */
 final class LabelTransactions implements AutoCloseable {
   private final KafkaClients clients;
   private final Teacher teacher;
   private final String clientId;
   private final Map<String, String> settings;
+  private final ExecutorService thread =
+      Executors.newSingleThreadExecutor(
+          task -> {
+            Thread made = new Thread(task, "reflux-scorer-commit");
+            made.setDaemon(true);
+            return made;
+          });
   private Producer<String, byte[]> producer;
   private TopicWriter<SoftLabels> labels;
   private TopicWriter<SoftLabels> rolloutLabels;
@@ -62,36 +72,45 @@ final class LabelTransactions implements AutoCloseable {
 
   /** Replaces the producer, whatever state the old one is in. */
   void reopen() {
-    close();
+    closeProducer();
     open();
   }
 
   /**
-   * One transaction.
+   * One transaction, on a thread of its own; the next one only when this has ended.
    *
-   * @throws KafkaException if it is not known to be committed: then {@link #reopen} and read again
-   *     from the committed offsets
+   * @return fails with a {@link KafkaException} or {@link
+   *     io.reflux.schemas.registry.RegistryException} if it is not known to be committed: then
+   *     {@link #reopen} and read again from the committed offsets
    */
-  void write(
-      Finished requests,
-      Intake<MirroredRequest> requestIntake,
-      Finished rollouts,
-      Intake<Rollout> rolloutIntake) {
-    producer.beginTransaction();
-    requests.works().forEach(this::send);
-    rollouts.works().forEach(this::send);
-    // Failures of the sends above come out of the commit.
-    if (!requests.works().isEmpty()) {
-      producer.sendOffsetsToTransaction(requests.positions(), requestIntake.group());
+  CompletableFuture<Void> write(Finished requests, Finished rollouts) {
+    return CompletableFuture.runAsync(
+        () -> {
+          producer.beginTransaction();
+          // First, so that a group that changes meanwhile is more likely to be met in time.
+          sendOffsets(requests);
+          sendOffsets(rollouts);
+          requests.works().forEach(this::send);
+          rollouts.works().forEach(this::send);
+          // Failures of the sends above come out of the commit.
+          producer.commitTransaction();
+        },
+        thread);
+  }
+
+  private void sendOffsets(Finished finished) {
+    if (!finished.positions().isEmpty()) {
+      producer.sendOffsetsToTransaction(finished.positions(), finished.group());
     }
-    if (!rollouts.works().isEmpty()) {
-      producer.sendOffsetsToTransaction(rollouts.positions(), rolloutIntake.group());
-    }
-    producer.commitTransaction();
   }
 
   @Override
   public void close() {
+    closeProducer();
+    thread.shutdown();
+  }
+
+  private void closeProducer() {
     if (producer != null) {
       // An open transaction is aborted by the next start, or by its timeout.
       producer.close(Duration.ZERO);
@@ -124,7 +143,7 @@ final class LabelTransactions implements AutoCloseable {
           .setStudentVersion(rollout.getStudentVersion())
           .setSegment(rollout.getSegment())
           .setRequestedAt(rollout.getRequestedAt());
-      var unused = rolloutLabels.send(rollout.getRolloutId(), record.build());
+      var unused = rolloutLabels.send(rollout.getRolloutId(), record.build(), null, work.trace());
     } else {
       MirroredRequest request = (MirroredRequest) value;
       record
@@ -132,12 +151,12 @@ final class LabelTransactions implements AutoCloseable {
           .setSegment(request.getSegment())
           .setSamplingProbability(request.getSamplingProbability())
           .setRequestedAt(request.getReceivedAt());
-      var unused = labels.send(request.getRequestId(), record.build());
+      var unused = labels.send(request.getRequestId(), record.build(), null, work.trace());
     }
   }
 
   private SoftLabels.Builder common(Work work) {
-    Sequence sequence = work.sequence();
+    Sequence sequence = work.task().sequence();
     return SoftLabels.newBuilder()
         .setOrigin(sequence.origin())
         .setScoredAt(Instant.now())

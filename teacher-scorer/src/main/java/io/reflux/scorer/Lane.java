@@ -9,9 +9,8 @@ import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.SamplingOptions;
 import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.Scorer;
+import io.reflux.model.runtime.ScorerOptions;
 import io.reflux.model.runtime.Scores;
-import io.reflux.schemas.labels.LabelBlock;
-import io.reflux.schemas.labels.TopKBlock;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -47,14 +46,21 @@ final class Lane implements AutoCloseable {
             });
   }
 
-  /** Opens both graphs of the model on a device. */
-  static Lane open(LanguageModel model, int topK, EngineOptions answers, RuntimeOptions runtime) {
-    Scorer scorer = new Scorer(model.config(), model.weights(), topK, runtime);
+  /**
+   * Opens both graphs of the model on a device.
+   *
+   * @param name by which it is known in threads and meters
+   */
+  static Lane open(
+      String name,
+      LanguageModel model,
+      ScorerOptions labels,
+      EngineOptions answers,
+      RuntimeOptions runtime) {
+    Scorer scorer = new Scorer(model.config(), model.weights(), labels, runtime);
     try {
       return new Lane(
-          runtime.device().toString(),
-          scorer,
-          new GenerationEngine(model.config(), model.weights(), answers, runtime));
+          name, scorer, new GenerationEngine(model.config(), model.weights(), answers, runtime));
     } catch (RuntimeException e) {
       scorer.close();
       throw e;
@@ -86,15 +92,15 @@ final class Lane implements AutoCloseable {
     return tokensScored.get();
   }
 
-  /** See {@link TeacherBackend#label}. */
-  CompletableFuture<List<LabelBlock>> label(List<LabelTask> batch) {
+  /** Scores of a batch, in order; what follows on them should run elsewhere. */
+  CompletableFuture<List<Scores>> score(List<LabelTask> batch) {
     long tokens = batch.stream().mapToLong(task -> task.sequence().length()).sum();
     waitingTokens.addAndGet(tokens);
     return CompletableFuture.supplyAsync(
         () -> {
           long start = System.nanoTime();
           try {
-            return score(batch);
+            return scores(batch);
           } finally {
             busyNanos.addAndGet(System.nanoTime() - start);
             tokensScored.addAndGet(tokens);
@@ -104,29 +110,21 @@ final class Lane implements AutoCloseable {
         thread);
   }
 
-  private List<LabelBlock> score(List<LabelTask> batch) {
-    return scorer
-        .score(
-            batch.stream()
-                .map(LabelTask::sequence)
-                .map(sequence -> ScoreRequest.of(sequence.tokenIds(), sequence.promptLength()))
-                .toList())
-        .stream()
-        .map(Lane::topK)
-        .toList();
+  private List<Scores> scores(List<LabelTask> batch) {
+    return scorer.score(
+        batch.stream()
+            .map(
+                task ->
+                    new ScoreRequest(
+                        task.sequence().tokenIds(),
+                        task.sequence().promptLength(),
+                        task.supportIds(),
+                        task.supportSize(),
+                        task.seed()))
+            .toList());
   }
 
-  private static LabelBlock topK(Scores scores) {
-    return new TopKBlock(
-        scores.rows(),
-        scores.k(),
-        scores.topIds(),
-        scores.topLogprobs(),
-        scores.tailLogMass(),
-        scores.tokenLogprobs(),
-        scores.entropy());
-  }
-
+  /** See {@link TeacherBackend#answer}. */
   GenerationHandle answer(Question question, SamplingOptions sampling, Set<Integer> stopIds) {
     GenerationHandle handle =
         engine.submit(

@@ -9,6 +9,7 @@ import io.reflux.model.runtime.Generation.FinishReason;
 import io.reflux.model.runtime.Precision;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.SamplingOptions;
+import io.reflux.model.runtime.ScorerOptions;
 import io.reflux.schemas.labels.LabelBlock;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -17,7 +18,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.function.ToLongFunction;
+import java.util.stream.IntStream;
 
 /** The teacher in this process, whole on each of its devices. */
 final class LocalBackend implements TeacherBackend {
@@ -26,34 +29,43 @@ final class LocalBackend implements TeacherBackend {
 
   private final String fingerprint;
   private final List<Lane> lanes;
+  private final int slots;
+  private final Executor codec;
 
   /**
    * @param lanes at least one; closed with this
+   * @param slots answers that a lane writes at the same time
+   * @param codec makes labels of what the lanes say
    */
-  LocalBackend(String fingerprint, List<Lane> lanes) {
+  LocalBackend(String fingerprint, List<Lane> lanes, int slots, Executor codec) {
     this.fingerprint = fingerprint;
     this.lanes = List.copyOf(lanes);
+    this.slots = slots;
+    this.codec = codec;
   }
 
   /**
    * Opens the model on each device.
    *
+   * @param draws ids drawn a position; 0 for none
    * @param maxSequence longest sequence, prompt and answer
    * @throws ModelException if a device cannot run it
    */
-  static LocalBackend open(LanguageModel model, ScorerConfig settings, int maxSequence) {
+  static LocalBackend open(
+      LanguageModel model, ScorerConfig settings, int draws, int maxSequence, Executor codec) {
     Precision precision = Precision.parse(settings.precision());
     List<Lane> lanes = new ArrayList<>();
     try {
       for (Device device : Device.parseList(settings.device())) {
         lanes.add(
             Lane.open(
+                device.toString(),
                 model,
-                settings.topK(),
+                new ScorerOptions(settings.topK(), draws),
                 new EngineOptions(settings.slots(), maxSequence),
                 new RuntimeOptions(settings.threads(), device, precision)));
       }
-      return new LocalBackend(model.fingerprint(), lanes);
+      return new LocalBackend(model.fingerprint(), lanes, settings.slots(), codec);
     } catch (RuntimeException e) {
       lanes.forEach(Lane::close);
       throw e;
@@ -71,8 +83,21 @@ final class LocalBackend implements TeacherBackend {
   }
 
   @Override
+  public int openAnswers() {
+    // As many again wait inside, so that no slot does.
+    return 2 * slots * lanes.size();
+  }
+
+  @Override
   public CompletableFuture<List<LabelBlock>> label(List<LabelTask> batch) {
-    return least(Lane::waitingTokens).label(batch);
+    return least(Lane::waitingTokens)
+        .score(batch)
+        .thenApplyAsync(
+            scores ->
+                IntStream.range(0, batch.size())
+                    .mapToObj(i -> LabelBlocks.of(batch.get(i), scores.get(i)))
+                    .toList(),
+            codec);
   }
 
   @Override

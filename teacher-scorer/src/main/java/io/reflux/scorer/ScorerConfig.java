@@ -40,13 +40,24 @@ public interface ScorerConfig {
   @WithDefault("8")
   int slots();
 
-  /** Requests, and rollouts, that are taken in before more are fetched. */
-  @WithDefault("256")
+  /** Requests, and rollouts, that are taken in before no more are fetched. */
+  @WithDefault("2048")
   int maxInFlight();
 
-  /** Tokens of answers that are kept for repeated prompts; 0 keeps none. */
-  @WithDefault("1000000")
-  int cacheTokens();
+  /** Tokens of requests, and of rollouts, that are taken in before no more are fetched. */
+  @WithDefault("131072")
+  int maxInFlightTokens();
+
+  /** Least time between transactions while there is more to do. */
+  @WithDefault("100ms")
+  Duration commitInterval();
+
+  /**
+   * Memory for what was answered and labelled before, half of it for each; 0 keeps none. Sampled
+   * labels are never kept: the same draws twice would stand for more evidence than there is.
+   */
+  @WithDefault("67108864")
+  long cacheBytes();
 
   /** Intra-op threads of the model's runtime. */
   @WithDefault("1")

@@ -1,54 +1,52 @@
 package io.reflux.scorer;
 
-import io.reflux.model.ModelException;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.avro.Rollout;
 import io.reflux.schemas.registry.RegistryException;
 import io.reflux.scorer.Intake.Finished;
 import java.time.Duration;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Deque;
 import java.util.List;
+import java.util.Optional;
+import java.util.SplittableRandom;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.common.KafkaException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Consume, answer, label, produce, on one thread: takes records in while there is room, has prompts
- * answered in the background, labels what is ready in batches of like length with requests and
- * rollouts taking turns, and commits finished work in the order it came.
+ * Consume, answer, label, produce. This thread takes records in while there is room, makes
+ * sequences of them, hands batches out and takes results back; lanes compute, others encode and
+ * commit meanwhile. Finished work is committed in the order it came, in a transaction at a time,
+ * and nothing is polled while one is open: partitions cannot move under it.
  */
 final class ScoringLoop {
   private static final Logger log = LoggerFactory.getLogger(ScoringLoop.class);
 
-  /** Tries to answer or label one record before it becomes a dead letter. */
-  private static final int MAX_ATTEMPTS = 2;
-
   private static final Duration IDLE_POLL = Duration.ofMillis(20);
-  private static final long BUSY_WAIT_MILLIS = 5;
+  private static final long BUSY_WAIT_NANOS = Duration.ofMillis(5).toNanos();
+  private static final long FULL_WAIT_NANOS = Duration.ofMillis(50).toNanos();
+
+  /** Labels that are committed before the interval is over. */
+  private static final long COMMIT_BYTES = 4 << 20;
 
   private final Teacher teacher;
   private final Intake<MirroredRequest> requests;
   private final Intake<Rollout> rollouts;
   private final LabelTransactions transactions;
   private final ScorerMeters meters;
-  private final AnswerCache answers;
-  private final int batchTokens;
-  private final long batchDelayNanos;
-  private final Deque<Work> readyRequests = new ArrayDeque<>();
-  private final Deque<Work> readyRollouts = new ArrayDeque<>();
-  private final LinkedBlockingQueue<Answered> answered = new LinkedBlockingQueue<>();
-  private int answering;
-
-  /** An answer, or why there is none. */
-  @SuppressWarnings("ArrayRecordComponent") // compared by nobody
-  private record Answered(Work work, int[] tokenIds, Throwable failure) {}
+  private final LongSupplier nanoTime;
+  private final Mailbox mailbox = new Mailbox();
+  private final Availability availability = new Availability(new Backoff(new SplittableRandom()));
+  private final Answering answering;
+  private final Labelling labelling;
+  private final long commitIntervalNanos;
+  private CompletableFuture<Void> committing;
+  private long committedNanos;
+  private boolean gettingOn;
 
   ScoringLoop(
       Teacher teacher,
@@ -56,15 +54,45 @@ final class ScoringLoop {
       Intake<Rollout> rollouts,
       LabelTransactions transactions,
       ScorerMeters meters,
-      ScorerConfig config) {
+      ScorerConfig config,
+      LongSupplier nanoTime) {
     this.teacher = teacher;
     this.requests = requests;
     this.rollouts = rollouts;
     this.transactions = transactions;
     this.meters = meters;
-    this.answers = new AnswerCache(config.cacheTokens());
-    this.batchTokens = config.batchTokens();
-    this.batchDelayNanos = config.batchDelay().toNanos();
+    this.nanoTime = nanoTime;
+    this.commitIntervalNanos = config.commitInterval().toNanos();
+    this.committedNanos = nanoTime.getAsLong() - commitIntervalNanos;
+    this.labelling =
+        new Labelling(
+            teacher,
+            new Batcher<>(
+                work -> work.task().sequence().length(), config.batchTokens(), config.batchDelay()),
+            config.cacheBytes() / 2,
+            availability,
+            mailbox,
+            meters,
+            nanoTime);
+    this.answering =
+        new Answering(
+            teacher,
+            config.cacheBytes() / 2,
+            availability,
+            mailbox,
+            meters,
+            nanoTime,
+            new Answering.Listener() {
+              @Override
+              public void answered(Work work, int[] answer) {
+                ScoringLoop.this.answered(work, answer);
+              }
+
+              @Override
+              public void rejected(Work work, Rejection why) {
+                reject(work, why);
+              }
+            });
   }
 
   /**
@@ -75,38 +103,95 @@ final class ScoringLoop {
    * @throws RegistryException when the registry does not answer: call {@link #startOver}, later
    */
   void turn(boolean takeIn) throws InterruptedException {
-    if (takeIn) {
-      Duration wait = isEmpty() ? IDLE_POLL : Duration.ZERO;
-      List<Work> fresh = requests.poll(wait);
-      meters.received(fresh.size());
-      fresh.forEach(this::begin);
-      rollouts.poll(wait).forEach(this::begin);
-    }
-    collectAnswers(0);
-    if (isBatchDue()) {
-      label(nextRound());
-    } else if (readyCount() > 0) {
-      // Let the batch fill up.
-      collectAnswers(1);
-    } else if (answering > 0) {
-      collectAnswers(BUSY_WAIT_MILLIS);
-    }
+    boolean fresh = takeIn && committing == null && takeIn();
+    mailbox.run();
+    answering.submit();
+    labelling.dispatch();
     commitFinished();
     meters.tick(requests, rollouts, teacher.tokensGenerated());
+    if (!fresh) {
+      mailbox.run(waitNanos());
+    }
+  }
+
+  /** Returns whether anything came. */
+  private boolean takeIn() {
+    Duration wait = isEmpty() ? IDLE_POLL : Duration.ZERO;
+    List<Work> freshRequests = requests.poll(wait);
+    freshRequests.forEach(this::begin);
+    meters.received(freshRequests.size());
+    List<Work> freshRollouts = rollouts.poll(wait);
+    freshRollouts.forEach(this::begin);
+    // Both, whatever the first one says.
+    if (requests.takePartitionsMoved() | rollouts.takePartitionsMoved()) {
+      forgetDropped();
+    }
+    return !freshRequests.isEmpty() || !freshRollouts.isEmpty();
+  }
+
+  private void forgetDropped() {
+    answering.forgetDropped();
+    labelling.forgetDropped();
+  }
+
+  /** Until there may be something to do that no mail tells of. */
+  private long waitNanos() {
+    if (isEmpty() && committing == null) {
+      return 0;
+    }
+    boolean canTakeIn = committing == null && !(requests.isFull() && rollouts.isFull());
+    long wait = canTakeIn ? BUSY_WAIT_NANOS : FULL_WAIT_NANOS;
+    if (labelling.hasFreeLane()) {
+      wait = Math.min(wait, labelling.nanosUntilDue());
+    }
+    if (committing == null && hasFinished()) {
+      wait = Math.min(wait, committedNanos + commitIntervalNanos - nanoTime.getAsLong());
+    }
+    return wait;
   }
 
   /** Whether nothing is under way. */
   boolean isEmpty() {
-    return requests.size() == 0 && rollouts.size() == 0;
+    return committing == null && requests.size() == 0 && rollouts.size() == 0;
+  }
+
+  /** Whether there was nothing to do, or some of it was committed, since it started over. */
+  boolean isGettingOn() {
+    return gettingOn || isEmpty();
+  }
+
+  /** Why the teacher cannot be asked for now, if so. */
+  Optional<String> waitingForTeacher() {
+    return availability.problem();
+  }
+
+  /** Whether the group has taken this instance in, for both topics. */
+  boolean isInGroup() {
+    return requests.isInGroup() && rollouts.isInGroup();
   }
 
   /** Forgets everything under way, and reads it again from what was committed. */
   void startOver() {
-    readyRequests.clear();
-    readyRollouts.clear();
+    gettingOn = false;
+    awaitTransaction();
     transactions.reopen();
     requests.rewind();
     rollouts.rewind();
+    forgetDropped();
+  }
+
+  /** Whatever became of it: the offsets that are read afterwards tell. */
+  private void awaitTransaction() {
+    if (committing != null) {
+      try {
+        committing.join();
+      } catch (CompletionException | CancellationException e) {
+        log.debug("a transaction ended with {}", e.toString());
+      }
+      committing = null;
+      // Its mail must not be taken for that of a later one.
+      mailbox.run();
+    }
   }
 
   private void begin(Work work) {
@@ -116,90 +201,28 @@ final class ScoringLoop {
     try {
       SpecificRecord value = work.received().value();
       if (value instanceof Rollout rollout) {
-        ready(work, teacher.sequence(rollout));
-      } else if (((MirroredRequest) value).getResponse() != null) {
-        ready(work, teacher.sequence((MirroredRequest) value));
-      } else {
-        answer(work, teacher.question((MirroredRequest) value));
-      }
-    } catch (RejectedException e) {
-      reject(work, e.rejection());
-    }
-  }
-
-  private void answer(Work work, Question question) throws RejectedException {
-    if (teacher.isGreedy()) {
-      int[] known = answers.get(question);
-      if (known != null) {
-        meters.answered(true);
-        ready(work, teacher.sequence(question, known));
+        labelling.add(work, teacher.task(rollout, teacher.sequence(rollout)));
         return;
       }
-    }
-    work.attempt();
-    String id = ((MirroredRequest) work.received().value()).getRequestId();
-    PendingAnswer pending;
-    try {
-      pending = teacher.answer(question, id.hashCode());
-    } catch (ModelException e) {
-      throw new RejectedException("bad_prompt", e.getMessage());
-    }
-    work.answering(question, pending);
-    answering++;
-    var unused =
-        pending
-            .tokenIds()
-            .whenComplete((ids, failure) -> answered.add(new Answered(work, ids, cause(failure))));
-  }
-
-  /** Takes answers that are there, and waits for a first one if need be. */
-  private void collectAnswers(long waitMillis) throws InterruptedException {
-    Answered next =
-        waitMillis > 0 ? answered.poll(waitMillis, TimeUnit.MILLISECONDS) : answered.poll();
-    while (next != null) {
-      answering--;
-      if (!next.work().isDropped()) {
-        take(next);
-      }
-      next = answered.poll();
-    }
-  }
-
-  private void take(Answered answer) {
-    Work work = answer.work();
-    Question question = work.question();
-    try {
-      if (answer.failure() instanceof RejectedExecutionException) {
-        throw new IllegalStateException("the teacher was closed", answer.failure());
-      }
-      if (answer.failure() != null && work.attempts() < MAX_ATTEMPTS) {
-        log.warn(
-            "{}: answering failed, tried again: {}",
-            work.received().coordinates(),
-            answer.failure().toString());
-        answer(work, question);
-      } else if (answer.failure() != null) {
-        throw new RejectedException("answer_failed", oneLine(answer.failure()));
+      MirroredRequest request = (MirroredRequest) value;
+      if (request.getResponse() == null) {
+        work.asks(teacher.question(request));
+        answering.add(work);
       } else {
-        int[] ids = answer.tokenIds();
-        meters.answered(false);
-        if (teacher.isGreedy()) {
-          answers.put(question, ids);
-        }
-        ready(work, teacher.sequence(question, ids));
+        labelling.add(work, teacher.task(request, teacher.sequence(request)));
       }
     } catch (RejectedException e) {
       reject(work, e.rejection());
     }
   }
 
-  private void ready(Work work, Sequence sequence) {
-    work.ready(sequence, System.nanoTime());
-    readyQueue(work).add(work);
-  }
-
-  private Deque<Work> readyQueue(Work work) {
-    return work.intake() == rollouts ? readyRollouts : readyRequests;
+  private void answered(Work work, int[] answer) {
+    try {
+      Sequence sequence = teacher.sequence(work.question(), answer);
+      labelling.add(work, teacher.task((MirroredRequest) work.received().value(), sequence));
+    } catch (RejectedException e) {
+      reject(work, e.rejection());
+    }
   }
 
   private static void reject(Work work, Rejection why) {
@@ -207,103 +230,45 @@ final class ScoringLoop {
     work.reject(why);
   }
 
-  private int readyCount() {
-    return readyRequests.size() + readyRollouts.size();
-  }
-
-  /** A batch is full, or its first sequence has waited long enough, or nothing else can join it. */
-  private boolean isBatchDue() {
-    if (readyCount() == 0) {
-      return false;
-    }
-    long now = System.nanoTime();
-    return hasWaited(readyRequests, now)
-        || hasWaited(readyRollouts, now)
-        || tokens(readyRequests) + tokens(readyRollouts) >= batchTokens;
-  }
-
-  private boolean hasWaited(Deque<Work> queue, long now) {
-    return !queue.isEmpty() && now - queue.peek().readySinceNanos() >= batchDelayNanos;
-  }
-
-  private static long tokens(Deque<Work> queue) {
-    return queue.stream().mapToLong(work -> work.sequence().length()).sum();
-  }
-
-  /** The oldest of both kinds in turn, so that neither waits for the other's backlog. */
-  private List<Work> nextRound() {
-    List<Work> round = new ArrayList<>();
-    long tokens = 0;
-    boolean rolloutsTurn = false;
-    while (readyCount() > 0) {
-      Deque<Work> queue = rolloutsTurn ? readyRollouts : readyRequests;
-      rolloutsTurn = !rolloutsTurn;
-      Work work = queue.poll();
-      if (work == null || work.isDropped()) {
-        continue;
-      }
-      round.add(work);
-      tokens += work.sequence().length();
-      if (tokens >= batchTokens) {
-        break;
-      }
-    }
-    return round;
-  }
-
-  private void label(List<Work> round) {
-    BatchPlan<Work> plan = BatchPlan.of(round, work -> work.sequence().length(), batchTokens);
-    for (List<Work> batch : plan.batches()) {
-      label(batch, MAX_ATTEMPTS);
-    }
-    meters.scored(plan);
-  }
-
-  /** Labels a batch; if the model cannot, each sequence alone, so that one spoils no other. */
-  private void label(List<Work> batch, int attemptsLeft) {
-    batch.forEach(Work::attempt);
-    try {
-      List<byte[]> labels = teacher.label(batch.stream().map(Work::sequence).toList());
-      for (int i = 0; i < batch.size(); i++) {
-        batch.get(i).labelled(labels.get(i));
-      }
-    } catch (CompletionException | ModelException | IllegalArgumentException e) {
-      if (attemptsLeft > 1) {
-        log.warn("a batch of {} failed, tried one by one: {}", batch.size(), e.getMessage());
-        batch.forEach(work -> label(List.of(work), attemptsLeft - 1));
-      } else {
-        batch.forEach(work -> reject(work, new Rejection("labelling_failed", oneLine(cause(e)))));
-      }
-    }
+  private boolean hasFinished() {
+    return requests.hasFinished() || rollouts.hasFinished();
   }
 
   private void commitFinished() {
-    Finished doneRequests = requests.finished();
-    Finished doneRollouts = rollouts.finished();
-    if (doneRequests.works().isEmpty() && doneRollouts.works().isEmpty()) {
+    if (committing != null || !hasFinished() || !isCommitDue()) {
       return;
     }
-    try {
-      transactions.write(doneRequests, requests, doneRollouts, rollouts);
-    } catch (KafkaException | RegistryException e) {
-      meters.transaction(false);
-      throw e;
+    Finished doneRequests = requests.takeFinished();
+    Finished doneRollouts = rollouts.takeFinished();
+    long start = nanoTime.getAsLong();
+    committedNanos = start;
+    CompletableFuture<Void> transaction = transactions.write(doneRequests, doneRollouts);
+    committing = transaction;
+    var unused =
+        transaction.whenComplete(
+            (done, failure) ->
+                mailbox.post(
+                    () -> {
+                      if (committing == transaction) {
+                        committing = null;
+                        committed(doneRequests, doneRollouts, failure, start);
+                      }
+                    }));
+  }
+
+  private boolean isCommitDue() {
+    return nanoTime.getAsLong() - committedNanos >= commitIntervalNanos
+        || labelling.takeFinishedBytes(COMMIT_BYTES);
+  }
+
+  private void committed(
+      Finished doneRequests, Finished doneRollouts, Throwable failure, long startNanos) {
+    meters.transaction(failure == null, nanoTime.getAsLong() - startNanos);
+    if (failure != null) {
+      throw Failures.rethrown(Failures.cause(failure));
     }
-    meters.transaction(true);
-    doneRequests.works().forEach(work -> meters.committed(work, false));
-    doneRollouts.works().forEach(work -> meters.committed(work, true));
-    requests.committed(doneRequests);
-    rollouts.committed(doneRollouts);
-  }
-
-  private static Throwable cause(Throwable error) {
-    return error instanceof CompletionException && error.getCause() != null
-        ? error.getCause()
-        : error;
-  }
-
-  private static String oneLine(Throwable error) {
-    String message = error.getMessage() == null ? error.toString() : error.getMessage();
-    return message.lines().findFirst().orElse(message);
+    gettingOn = true;
+    doneRequests.works().forEach(meters::committed);
+    doneRollouts.works().forEach(meters::committed);
   }
 }

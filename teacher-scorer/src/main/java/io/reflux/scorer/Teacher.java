@@ -2,51 +2,70 @@ package io.reflux.scorer;
 
 import io.reflux.model.LanguageModel;
 import io.reflux.model.ModelException;
+import io.reflux.model.ModelText;
 import io.reflux.model.chat.ChatMessage;
-import io.reflux.model.chat.SpecialTokens;
-import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.runtime.Device;
 import io.reflux.model.runtime.SamplingOptions;
 import io.reflux.schemas.avro.Message;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.Rollout;
-import io.reflux.schemas.labels.LabelEncoding;
+import io.reflux.schemas.labels.LabelBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.service.RefluxException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
-import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
 /**
  * The teacher model: makes sequences of requests and rollouts, answers prompts, and labels
  * sequences. Knows nothing of Kafka.
  */
 final class Teacher implements AutoCloseable {
-  private final LanguageModel model;
-  private final ModelConfig config;
-  private final Set<Integer> stopIds;
-  private final OptionalInt stopId;
+  private final ModelText text;
+  private final TeacherBackend backend;
+  private final Tasks tasks;
+  private final ExecutorService codec;
+  private final OptionalInt turnEndId;
   private final int maxSequence;
   private final int maxResponse;
   private final double temperature;
-  private final TeacherBackend backend;
 
-  private Teacher(
-      LanguageModel model, ScorerConfig settings, int maxSequence, TeacherBackend backend) {
-    this.model = model;
-    this.config = model.config();
-    this.stopIds = model.stopIds();
-    this.stopId = stopId(model);
-    this.maxSequence = maxSequence;
+  /**
+   * Labels of one sequence as they go out.
+   *
+   * @param problem why there are none; null when there are
+   */
+  @SuppressWarnings("ArrayRecordComponent") // compared by nobody
+  record Labelled(byte[] bytes, String problem) {}
+
+  /**
+   * @param codec makes labels and encodes them; shut down with this
+   */
+  Teacher(
+      ModelText text,
+      TeacherBackend backend,
+      Tasks tasks,
+      ExecutorService codec,
+      ScorerConfig settings) {
+    this.text = text;
+    this.backend = backend;
+    this.tasks = tasks;
+    this.codec = codec;
+    this.turnEndId = text.turnEndId();
+    this.maxSequence = maxSequence(text, settings);
     this.maxResponse = settings.maxResponseTokens();
     this.temperature = settings.temperature();
-    this.backend = backend;
   }
 
   /**
-   * Loads the model and opens both its graphs.
+   * Loads the model and opens both its graphs on each device.
    *
    * @throws RefluxException if a setting does not fit the model
    * @throws ModelException if the model cannot be read
@@ -61,21 +80,52 @@ final class Teacher implements AutoCloseable {
                     new RefluxException(
                         "reflux.score.teacher: missing (expected: a Hugging Face directory)"));
     LanguageModel model = LanguageModel.load(directory);
-    int maxSequence = Math.min(settings.maxSequenceTokens(), model.config().maxPositions());
-    require(maxSequence >= 2, "max-sequence-tokens", settings.maxSequenceTokens(), "at least 2");
+    Tasks tasks = check(model.text(), settings);
+    ExecutorService codec = codec(Device.parseList(settings.device()).size());
+    try {
+      TeacherBackend backend =
+          LocalBackend.open(
+              model, settings, tasks.draws(), maxSequence(model.text(), settings), codec);
+      return new Teacher(model.text(), backend, tasks, codec, settings);
+    } catch (RuntimeException e) {
+      codec.shutdown();
+      throw e;
+    }
+  }
+
+  private static int maxSequence(ModelText text, ScorerConfig settings) {
+    return Math.min(settings.maxSequenceTokens(), text.maxPositions().orElse(Integer.MAX_VALUE));
+  }
+
+  private static Tasks check(ModelText text, ScorerConfig settings) {
+    require(
+        maxSequence(text, settings) >= 2,
+        "max-sequence-tokens",
+        settings.maxSequenceTokens(),
+        "at least 2");
     require(
         settings.maxResponseTokens() >= 1,
         "max-response-tokens",
         settings.maxResponseTokens(),
         "at least 1");
-    int vocabulary = model.config().vocabularySize();
+    int vocabulary = text.vocabularySize();
     require(
         settings.topK() >= 1 && settings.topK() <= vocabulary,
         "top-k",
         settings.topK(),
         "1 to " + vocabulary + ", the teacher's vocabulary");
-    return new Teacher(
-        model, settings, maxSequence, LocalBackend.open(model, settings, maxSequence));
+    return new Tasks(settings, vocabulary);
+  }
+
+  /** Threads that encode labels, so that neither the loop nor a lane does. */
+  private static ExecutorService codec(int threads) {
+    return Executors.newFixedThreadPool(
+        threads,
+        task -> {
+          Thread made = new Thread(task, "reflux-scorer-codec");
+          made.setDaemon(true);
+          return made;
+        });
   }
 
   private static void require(boolean holds, String key, int value, String expected) {
@@ -85,27 +135,20 @@ final class Teacher implements AutoCloseable {
     }
   }
 
-  /** The token that ends a turn: the tokenizer's own where it has one. */
-  private static OptionalInt stopId(LanguageModel model) {
-    String token = SpecialTokens.load(model.directory()).get("eos_token");
-    OptionalInt id = token == null ? OptionalInt.empty() : model.tokenizer().id(token);
-    return id.isPresent() ? id : model.stopIds().stream().mapToInt(Integer::intValue).min();
-  }
-
   String fingerprint() {
     return backend.fingerprint();
   }
 
   String tokenizerFingerprint() {
-    return model.tokenizerFingerprint();
+    return text.tokenizerFingerprint();
   }
 
   String chatTemplateFingerprint() {
-    return model.chatTemplateFingerprint();
+    return text.chatTemplateFingerprint();
   }
 
   int vocabularySize() {
-    return config.vocabularySize();
+    return text.vocabularySize();
   }
 
   /** Whether equal prompts get equal answers. */
@@ -144,11 +187,11 @@ final class Teacher implements AutoCloseable {
    */
   Sequence sequence(MirroredRequest request) throws RejectedException {
     int[] prompt = promptIds(request);
-    int[] response = model.tokenizer().encode(request.getResponse(), false);
+    int[] response = text.tokenizer().encode(request.getResponse(), false);
     boolean cutOff = request.getMaxTokens() != null && response.length >= request.getMaxTokens();
-    if (stopId.isPresent() && !cutOff && !endsWithStop(response)) {
+    if (turnEndId.isPresent() && !cutOff && !endsWithStop(response)) {
       response = Arrays.copyOf(response, response.length + 1);
-      response[response.length - 1] = stopId.getAsInt();
+      response[response.length - 1] = turnEndId.getAsInt();
     }
     if (response.length == 0) {
       throw new RejectedException("empty_response", "response: empty (expected: text)");
@@ -195,7 +238,7 @@ final class Teacher implements AutoCloseable {
               + ", with a response after it)");
     }
     for (int i = 0; i < ids.length; i++) {
-      if (ids[i] < 0 || ids[i] >= config.vocabularySize()) {
+      if (ids[i] < 0 || ids[i] >= text.vocabularySize()) {
         throw new RejectedException(
             "bad_token_id",
             "token_ids["
@@ -203,7 +246,7 @@ final class Teacher implements AutoCloseable {
                 + "]: "
                 + ids[i]
                 + " (expected: 0 to "
-                + (config.vocabularySize() - 1)
+                + (text.vocabularySize() - 1)
                 + ")");
       }
     }
@@ -230,23 +273,75 @@ final class Teacher implements AutoCloseable {
   PendingAnswer answer(Question question, long seed) {
     SamplingOptions sampling =
         isGreedy() ? SamplingOptions.GREEDY : new SamplingOptions(temperature, 1, 0, seed);
-    return backend.answer(question, sampling, stopIds);
+    return backend.answer(question, sampling, text.stopIds());
   }
 
-  /** Labels of one padded batch, encoded, in order. */
-  List<byte[]> label(List<Sequence> batch) {
-    return backend
-        .label(
-            batch.stream().map(sequence -> LabelTask.of(sequence, LabelEncoding.TOPK, 0)).toList())
-        .join()
-        .stream()
-        .map(block -> SoftLabelCodec.encode(block, config.vocabularySize()))
-        .toList();
+  /** How the sequence of a request is labelled. */
+  LabelTask task(MirroredRequest request, Sequence sequence) {
+    return tasks.task(request, sequence);
+  }
+
+  /**
+   * How the sequence of a rollout is labelled.
+   *
+   * @throws RejectedException if its support ids are not what they should be
+   */
+  LabelTask task(Rollout rollout, Sequence sequence) throws RejectedException {
+    return tasks.task(rollout, sequence);
+  }
+
+  /** Batches that may be under way at once. */
+  int lanes() {
+    return backend.lanes();
+  }
+
+  /** Answers that may be under way at once. */
+  int openAnswers() {
+    return backend.openAnswers();
+  }
+
+  /** Labels of one padded batch, encoded, in order; fails as {@link TeacherBackend#label} does. */
+  CompletableFuture<List<Labelled>> label(List<LabelTask> batch) {
+    return backend.label(batch).thenApplyAsync(blocks -> encode(batch, blocks), codec);
+  }
+
+  private List<Labelled> encode(List<LabelTask> batch, List<LabelBlock> blocks) {
+    if (blocks.size() != batch.size()) {
+      throw new ModelException(
+          "labels: of " + blocks.size() + " sequences (expected: " + batch.size() + ")");
+    }
+    List<Labelled> labelled = new ArrayList<>(blocks.size());
+    for (int i = 0; i < blocks.size(); i++) {
+      labelled.add(encode(batch.get(i).sequence(), blocks.get(i)));
+    }
+    return labelled;
+  }
+
+  private Labelled encode(Sequence sequence, LabelBlock block) {
+    if (block.rows() != sequence.rows()) {
+      return new Labelled(
+          null, "labels: " + block.rows() + " rows (expected: " + sequence.rows() + ")");
+    }
+    try {
+      return new Labelled(SoftLabelCodec.encode(block, text.vocabularySize()), null);
+    } catch (IllegalArgumentException e) {
+      // No distribution: the codec names the row and the value.
+      return new Labelled(null, Failures.oneLine(e));
+    }
+  }
+
+  Map<String, Long> busyNanos() {
+    return backend.busyNanos();
+  }
+
+  Map<String, Long> tokensScored() {
+    return backend.tokensScored();
   }
 
   @Override
   public void close() {
     backend.close();
+    codec.shutdown();
   }
 
   private int[] promptIds(MirroredRequest request) throws RejectedException {
@@ -257,9 +352,7 @@ final class Teacher implements AutoCloseable {
     int[] ids;
     try {
       ids =
-          chat
-              ? model.promptIds(turns(request.getMessages()))
-              : model.promptIds(request.getPrompt());
+          chat ? text.promptIds(turns(request.getMessages())) : text.promptIds(request.getPrompt());
     } catch (ModelException e) {
       throw new RejectedException("bad_prompt", e.getMessage());
     }
@@ -283,7 +376,7 @@ final class Teacher implements AutoCloseable {
   }
 
   private boolean endsWithStop(int[] response) {
-    return response.length > 0 && stopIds.contains(response[response.length - 1]);
+    return response.length > 0 && text.stopIds().contains(response[response.length - 1]);
   }
 
   private static int[] lastOf(int[] ids, int most) {

@@ -15,6 +15,9 @@ interface TeacherBackend extends AutoCloseable {
   /** Batches that may be under way at once; more would only wait inside. */
   int lanes();
 
+  /** Answers that may be under way at once; more would only wait inside. */
+  int openAnswers();
+
   /**
    * Labels of a batch, one block a task, in order. The future fails with {@link
    * io.reflux.model.ModelException} when this batch is bad: it is then tried one by one, and the

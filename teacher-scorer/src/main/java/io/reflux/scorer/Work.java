@@ -1,43 +1,60 @@
 package io.reflux.scorer;
 
+import io.opentelemetry.context.Context;
 import io.reflux.schemas.kafka.Received;
+import io.reflux.schemas.kafka.Traces;
 import io.reflux.schemas.kafka.Undecodable;
+import io.reflux.scorer.Batcher.Kind;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.kafka.common.TopicPartition;
 
 /**
  * One input record on its way to the one record that it leaves behind. Belongs to the loop's
- * thread.
+ * thread; once it is done, others may read it.
  */
 final class Work {
-  private final Intake<?> intake;
+  private final Kind kind;
   private final Received<? extends SpecificRecord> received;
   private final Undecodable undecodable;
+  private final Context trace;
+  private final long receivedNanos;
   private Question question;
   private PendingAnswer answering;
-  private Sequence sequence;
+  private LabelTask task;
   private long readySinceNanos;
   private byte[] labels;
   private Rejection rejection;
   private int attempts;
+  private int labelAttempts;
   private boolean dropped;
 
   private Work(
-      Intake<?> intake, Received<? extends SpecificRecord> received, Undecodable undecodable) {
-    this.intake = intake;
+      Kind kind,
+      Received<? extends SpecificRecord> received,
+      Undecodable undecodable,
+      Context trace,
+      long receivedNanos) {
+    this.kind = kind;
     this.received = received;
     this.undecodable = undecodable;
+    this.trace = trace;
+    this.receivedNanos = receivedNanos;
   }
 
-  static Work of(Intake<?> intake, Received<? extends SpecificRecord> received) {
-    return new Work(intake, received, null);
+  /**
+   * @param group that the record was read for, as Kafka knows it
+   */
+  static Work of(
+      Kind kind, Received<? extends SpecificRecord> received, String group, long nowNanos) {
+    return new Work(kind, received, null, Traces.startProcessing(received, group), nowNanos);
   }
 
-  static Work unreadable(Intake<?> intake, Undecodable undecodable) {
-    return new Work(intake, null, undecodable);
+  static Work unreadable(Kind kind, Undecodable undecodable, long nowNanos) {
+    return new Work(kind, null, undecodable, Context.root(), nowNanos);
   }
 
-  Intake<?> intake() {
-    return intake;
+  Kind kind() {
+    return kind;
   }
 
   /** Null when the record could not be read. */
@@ -50,31 +67,79 @@ final class Work {
     return undecodable;
   }
 
-  void answering(Question asked, PendingAnswer handle) {
+  TopicPartition partition() {
+    return received != null
+        ? received.topicPartition()
+        : new TopicPartition(undecodable.topic(), undecodable.partition());
+  }
+
+  /** What is written because of it is written in this. */
+  Context trace() {
+    return trace;
+  }
+
+  long receivedNanos() {
+    return receivedNanos;
+  }
+
+  /** Asks for an answer first; not yet under way. */
+  void asks(Question asked) {
     question = asked;
-    answering = handle;
   }
 
   Question question() {
     return question;
   }
 
-  void ready(Sequence toLabel, long nowNanos) {
+  void answering(PendingAnswer pending) {
+    answering = pending;
+  }
+
+  void ready(LabelTask toLabel, long nowNanos) {
     answering = null;
-    sequence = toLabel;
+    task = toLabel;
     readySinceNanos = nowNanos;
   }
 
-  Sequence sequence() {
-    return sequence;
+  LabelTask task() {
+    return task;
   }
 
   long readySinceNanos() {
     return readySinceNanos;
   }
 
+  /** Tokens that it takes up, as far as is known. */
+  int tokens() {
+    if (task != null) {
+      return task.sequence().length();
+    }
+    return question == null ? 0 : question.promptIds().length + question.maxTokens();
+  }
+
+  /** One more try to have it answered; returns the tries so far. */
   int attempt() {
     return ++attempts;
+  }
+
+  /** One more try to label it. */
+  void labelAttempt() {
+    labelAttempts++;
+    attempts++;
+  }
+
+  /** A try that found nobody to try with does not count. */
+  void forgetLabelAttempt() {
+    labelAttempts--;
+    attempts--;
+  }
+
+  void forgetAttempt() {
+    attempts--;
+  }
+
+  int labelAttempts() {
+    return labelAttempts;
   }
 
   int attempts() {
@@ -102,9 +167,24 @@ final class Work {
     return labels != null || rejection != null || undecodable != null;
   }
 
+  /** What it leaves behind is committed. */
+  void committed() {
+    if (labels != null) {
+      Traces.end(trace);
+    } else {
+      Traces.fail(trace, reason());
+    }
+  }
+
+  /** Short and countable: why there are no labels. */
+  String reason() {
+    return rejection == null ? undecodable.reason() : rejection.reason();
+  }
+
   /** Its partition went to another, or its transaction failed: it will be read again. */
   void drop() {
     dropped = true;
+    Traces.fail(trace, "dropped");
     if (answering != null) {
       answering.cancel().run();
     }

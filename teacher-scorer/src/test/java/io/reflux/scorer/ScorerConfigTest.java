@@ -19,8 +19,10 @@ class ScorerConfigTest {
     assertThat(config.maxResponseTokens()).isEqualTo(128);
     assertThat(config.temperature()).isZero();
     assertThat(config.slots()).isEqualTo(8);
-    assertThat(config.maxInFlight()).isEqualTo(256);
-    assertThat(config.cacheTokens()).isEqualTo(1_000_000);
+    assertThat(config.maxInFlight()).isEqualTo(2048);
+    assertThat(config.maxInFlightTokens()).isEqualTo(131_072);
+    assertThat(config.commitInterval()).isEqualTo(Duration.ofMillis(100));
+    assertThat(config.cacheBytes()).isEqualTo(64 << 20);
     assertThat(config.threads()).isEqualTo(1);
     assertThat(config.device()).isEqualTo("cpu");
     assertThat(config.precision()).isEqualTo("auto");

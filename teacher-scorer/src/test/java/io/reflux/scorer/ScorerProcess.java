@@ -38,7 +38,8 @@ final class ScorerProcess {
                 Map.of(
                     "teacher", args[0],
                     "max-response-tokens", "12",
-                    "max-in-flight", "16",
+                    "max-in-flight", "64",
+                    "http.port", "-1",
                     "instance", "killed")),
             clients,
             new SimpleMeterRegistry());

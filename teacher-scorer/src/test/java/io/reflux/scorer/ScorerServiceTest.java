@@ -94,6 +94,7 @@ class ScorerServiceTest {
     Map<String, String> values = new HashMap<>();
     values.put("teacher", directory.resolve("teacher").toString());
     values.put("max-response-tokens", "12");
+    values.put("http.port", "-1");
     for (int i = 0; i < settings.length; i += 2) {
       values.put(settings[i], settings[i + 1]);
     }

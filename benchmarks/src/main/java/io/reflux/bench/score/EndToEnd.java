@@ -80,7 +80,8 @@ final class EndToEnd {
             Map.of(
                 "teacher", teacher.toString(),
                 "threads", "1",
-                "cache-tokens", "0",
+                "cache-bytes", "0",
+                "http.port", "-1",
                 "instance", "bench"));
     RequestMaker maker = new RequestMaker(model.tokenizer(), lengths, seed);
     long tokens = 0;
