@@ -70,7 +70,7 @@ public final class OperationsServer implements AutoCloseable {
               + port
               + ": "
               + e.getCause().getMessage()
-              + " (expected: a free port, see http.port)",
+              + " (expected: a free port, see --http-port)",
           e);
     }
     return operations;

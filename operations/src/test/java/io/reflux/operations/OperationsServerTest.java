@@ -145,6 +145,7 @@ class OperationsServerTest {
     assertThat(response.body()).contains("# HELP reflux_scorer_labels_total Labels written.");
     assertThat(samples.keySet())
         .contains("process_uptime_seconds", "jvm_threads_live_threads", "process_cpu_usage")
+        .contains("process_cpu_seconds_total", "process_resident_memory_bytes")
         .anyMatch(name -> name.startsWith("jvm_memory_used_bytes{"))
         .allMatch(name -> name.matches("(reflux_scorer|jvm|process|system)_.*"));
   }
@@ -161,7 +162,7 @@ class OperationsServerTest {
     assertThatExceptionOfType(RefluxException.class)
         .isThrownBy(() -> OperationsServer.start(HOST, server.port(), meters, health))
         .withMessageStartingWith("metrics and health: 127.0.0.1:" + server.port() + ": ")
-        .withMessageEndingWith("(expected: a free port, see http.port)")
+        .withMessageEndingWith("(expected: a free port, see --http-port)")
         .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
     assertThatExceptionOfType(RefluxException.class)
         .isThrownBy(() -> OperationsServer.start(HOST, 70_000, meters, health))
