@@ -74,12 +74,13 @@ final class OrtSessions {
     Path directory = null;
     GraphOptions inMemory = GraphOptions.inMemory().withType(options.elementType(weights));
     OrtSession session = null;
-    try {
+    // First the device, which may be missing: a graph can take minutes to write.
+    try (OrtSession.SessionOptions settings = settings(options)) {
       if (GraphOptions.weightBytes(weights) <= inMemory.dataThresholdBytes()) {
-        session = open(graph.apply(inMemory), options);
+        session = open(graph.apply(inMemory), settings, options.device());
       } else {
         directory = temporaryDirectory();
-        session = open(graph.apply(inMemory.withDataIn(directory)), options);
+        session = open(graph.apply(inMemory.withDataIn(directory)), settings, options.device());
       }
       return new OpenSession(session, directory);
     } finally {
@@ -91,25 +92,48 @@ final class OrtSessions {
 
   /** Opens a session on a graph whose data file, if any, the caller looks after. */
   static OrtSession open(OnnxModel model, RuntimeOptions options) {
-    try (OrtSession.SessionOptions session = new OrtSession.SessionOptions()) {
-      session.setIntraOpNumThreads(options.threads());
-      session.setInterOpNumThreads(1);
-      // A spinning pool takes a whole core from the rest of the process between two runs.
-      session.addConfigEntry("session.intra_op.allow_spinning", "0");
-      session.addConfigEntry("session.inter_op.allow_spinning", "0");
-      // Shapes differ from run to run, and a memory plan would be kept for each of them.
-      session.setMemoryPatternOptimization(false);
-      Providers.add(session, options.device());
+    try (OrtSession.SessionOptions settings = settings(options)) {
+      return open(model, settings, options.device());
+    }
+  }
+
+  private static OrtSession open(
+      OnnxModel model, OrtSession.SessionOptions settings, Device device) {
+    try {
       if (model.dataFile().isPresent()) {
-        session.addConfigEntry(
+        settings.addConfigEntry(
             "session.model_external_initializers_file_folder_path",
             model.dataFile().get().toAbsolutePath().getParent().toString());
       }
-      return environment().createSession(model.bytes(), session);
+      return environment().createSession(model.bytes(), settings);
     } catch (OrtException e) {
       throw Providers.isAboutDevice(e)
-          ? Providers.refusal(options.device(), e)
+          ? Providers.refusal(device, e)
           : failure("model: ONNX Runtime refuses it", e);
+    }
+  }
+
+  /** For the caller to close. */
+  private static OrtSession.SessionOptions settings(RuntimeOptions options) {
+    OrtSession.SessionOptions settings = new OrtSession.SessionOptions();
+    boolean complete = false;
+    try {
+      settings.setIntraOpNumThreads(options.threads());
+      settings.setInterOpNumThreads(1);
+      // A spinning pool takes a whole core from the rest of the process between two runs.
+      settings.addConfigEntry("session.intra_op.allow_spinning", "0");
+      settings.addConfigEntry("session.inter_op.allow_spinning", "0");
+      // Shapes differ from run to run, and a memory plan would be kept for each of them.
+      settings.setMemoryPatternOptimization(false);
+      Providers.add(settings, options.device());
+      complete = true;
+      return settings;
+    } catch (OrtException e) {
+      throw failure("session: ONNX Runtime refuses its settings", e);
+    } finally {
+      if (!complete) {
+        settings.close();
+      }
     }
   }
 

@@ -39,11 +39,13 @@ final class Providers {
         device.kind() == Device.Kind.CUDA ? OrtProvider.CUDA : OrtProvider.TENSOR_RT;
     if (!OrtEnvironment.getAvailableProviders().contains(provider)) {
       throw new ModelException(
-          "device: %s (expected: cpu, this build has no %s: build with ./mvnw -Pcuda, or put"
-                  .formatted(device, provider == OrtProvider.CUDA ? "CUDA" : "TensorRT")
-              + " com.microsoft.onnxruntime:onnxruntime_gpu "
-              + runtime.getVersion()
-              + " on the class path in place of onnxruntime)");
+          ("device: %s (expected: cpu, this build has no %s; REFLUX_MAVEN_ARGS=-Pcuda ./reflux or"
+                  + " ./mvnw -Pcuda makes one that has, with com.microsoft.onnxruntime:onnxruntime_gpu"
+                  + " %s in place of onnxruntime)")
+              .formatted(
+                  device,
+                  provider == OrtProvider.CUDA ? "CUDA" : "TensorRT",
+                  runtime.getVersion()));
     }
     try {
       if (device.kind() == Device.Kind.TENSORRT) {
@@ -89,7 +91,7 @@ final class Providers {
     Matcher cuda = CUDA_FAILURE.matcher(message);
     if (cuda.find()) {
       return new ModelException(
-          "device: %s: CUDA says: %s (expected: an NVIDIA GPU that nvidia-smi lists, with a driver for CUDA 12)"
+          "device: %s: CUDA says: %s (expected: a GPU with room and a driver for CUDA 12, see nvidia-smi)"
               .formatted(device, cuda.group(1)),
           cause);
     }

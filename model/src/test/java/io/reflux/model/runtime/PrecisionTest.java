@@ -118,6 +118,27 @@ class PrecisionTest {
   }
 
   @Test
+  void float16WeightsInAFileGiveTheSameScores(@TempDir Path directory) {
+    SmallModels model = SmallModels.LLAMA_WITH_LINEAR_SCALING_AND_ALL_HEADS;
+    ModelConfig config = model.config();
+    Weights weights = RandomModel.variedWeights(config, 7);
+    GraphOptions options = new GraphOptions(DType.F16, 4, 0, directory);
+    List<ScoreRequest> requests = List.of(ScoreRequest.of(model.tokens(23, 1), 4));
+    try (Scorer inFile =
+            new Scorer(
+                config,
+                5,
+                new OpenSession(
+                    OrtSessions.open(ScoringGraph.build(config, weights, 5, options), HALF), null),
+                Scorer.LOGITS_A_RUN);
+        Scorer usual = new Scorer(config, weights, 5, HALF)) {
+      assertThat(inFile.score(requests))
+          .usingRecursiveComparison()
+          .isEqualTo(usual.score(requests));
+    }
+  }
+
+  @Test
   void aWeightThatFloat16CannotHoldIsRefusedByName() {
     ModelConfig config = SmallModels.QWEN2_WITH_BIAS.config();
     MemoryWeights.Builder builder = MemoryWeights.builder();

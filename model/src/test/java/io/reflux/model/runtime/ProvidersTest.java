@@ -21,11 +21,11 @@ class ProvidersTest {
     assertThatThrownBy(() -> open("cuda:1"))
         .isInstanceOf(ModelException.class)
         .hasMessageStartingWith(
-            "device: cuda:1 (expected: cpu, this build has no CUDA: build with ./mvnw -Pcuda, or")
+            "device: cuda:1 (expected: cpu, this build has no CUDA; REFLUX_MAVEN_ARGS=-Pcuda ./reflux")
         .hasMessageContaining("com.microsoft.onnxruntime:onnxruntime_gpu 1.");
     assertThatThrownBy(() -> open("tensorrt"))
         .isInstanceOf(ModelException.class)
-        .hasMessageStartingWith("device: tensorrt:0 (expected: cpu, this build has no TensorRT: ");
+        .hasMessageStartingWith("device: tensorrt:0 (expected: cpu, this build has no TensorRT; ");
   }
 
   /** For {@code ./mvnw -Pcuda} on a machine without a GPU, and with one. */
@@ -81,8 +81,8 @@ class ProvidersTest {
         "cuda_call.cc:123 [with ERRTYPE = cudaError] CUDA failure 100: no CUDA-capable device is"
             + " detected ; GPU=-1 ; hostname=h ; file=f.cc ; line=66 ;"
             + " expr=cudaGetDeviceCount(&num_devices);",
-        "device: cuda:2: CUDA says: no CUDA-capable device is detected (expected: an NVIDIA GPU"
-            + " that nvidia-smi lists, with a driver for CUDA 12)");
+        "device: cuda:2: CUDA says: no CUDA-capable device is detected (expected: a GPU with room"
+            + " and a driver for CUDA 12, see nvidia-smi)");
   }
 
   @Test
