@@ -39,6 +39,8 @@ final class GraphBuilder implements AutoCloseable {
   private static final long SMALLEST_IN_FILE = 1024;
 
   private final GraphProto.Builder graph = GraphProto.newBuilder();
+  // Where nodes, inputs and outputs go: the graph, or the body that is being written.
+  private GraphProto.Builder scope = graph;
   private final DataFile dataFile;
 
   /**
@@ -82,15 +84,41 @@ final class GraphBuilder implements AutoCloseable {
         .build();
   }
 
+  /**
+   * Begins the body of a loop: nodes, inputs and outputs go there until it is closed. It sees the
+   * graph's values by their names, and its tensors are kept in the graph, outside the loop.
+   */
+  void openBody(String name) {
+    if (scope != graph) {
+      throw new IllegalStateException(name + ": inside " + scope.getName());
+    }
+    scope = GraphProto.newBuilder().setName(name);
+  }
+
+  /** Ends the body, and returns it as the attribute of the node that runs it. */
+  AttributeProto closeBody() {
+    if (scope == graph) {
+      throw new IllegalStateException("no body is open");
+    }
+    AttributeProto body =
+        AttributeProto.newBuilder()
+            .setName("body")
+            .setType(AttributeProto.AttributeType.GRAPH)
+            .setG(scope)
+            .build();
+    scope = graph;
+    return body;
+  }
+
   /** Adds a graph input; a dimension below 0 is free. */
   String input(String name, int type, long... shape) {
-    graph.addInput(value(name, type, shape));
+    scope.addInput(value(name, type, shape));
     return name;
   }
 
   /** Makes a value an output; a dimension below 0 is free. */
   void output(String name, int type, long... shape) {
-    graph.addOutput(value(name, type, shape));
+    scope.addOutput(value(name, type, shape));
   }
 
   /** Adds a node of the standard operators with one output, and returns the output's name. */
@@ -111,7 +139,7 @@ final class GraphBuilder implements AutoCloseable {
       node.setDomain(domain);
     }
     node.addAllInput(inputs).addAllOutput(outputs).addAllAttribute(List.of(attributes));
-    graph.addNode(node);
+    scope.addNode(node);
     return outputs.get(0);
   }
 
