@@ -8,12 +8,15 @@ import static io.reflux.model.onnx.GraphBuilder.attribute;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.onnx.Chunks.Answer;
+import io.reflux.model.onnx.MatrixNodes.Matrix;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The graph that says what a model thinks of whole sequences: one pass, no cache; log-softmax and
- * top-k inside. r is the number of positions that are asked about.
+ * The graph that says what a model thinks of whole sequences: one pass, no cache; softmax, top-k
+ * and draws inside. r is the number of positions that are asked about. Logits exist for a chunk of
+ * them at a time only.
  */
 public final class ScoringGraph {
   /** int64 [batch, tokens], padded on the right with any id. */
@@ -52,35 +55,90 @@ public final class ScoringGraph {
   /** float32 [r, vocabularySize]; only of {@link #logits}. */
   public static final String LOGITS = "logits";
 
+  /** float32 [r, draws, 3], inside (0, 1); only with draws. */
+  public static final String UNIFORMS = "uniforms";
+
+  /** int64 [r, draws]; only with draws. */
+  public static final String DRAWN_IDS = "drawn_ids";
+
+  /** Logits of a chunk, in elements; about three float32 tensors of so many are alive at once. */
+  private static final int CHUNK_LOGITS = 8 << 20;
+
+  /** Below this a product reads the head's weights too often. */
+  private static final int FEWEST_CHUNK_ROWS = 128;
+
+  /** Above this a product gains nothing, and logits leave the processor's cache. */
+  private static final int MOST_CHUNK_ROWS = 512;
+
   private ScoringGraph() {}
 
   /**
-   * Writes the graph.
+   * Rows whose logits are worked on at a time unless a caller wants it otherwise: 128 to 512, fewer
+   * the larger the vocabulary.
+   */
+  public static int chunkRows(int vocabularySize) {
+    return Math.max(FEWEST_CHUNK_ROWS, Math.min(MOST_CHUNK_ROWS, CHUNK_LOGITS / vocabularySize));
+  }
+
+  /**
+   * Writes the graph, without draws and with the usual chunks.
    *
    * @param k likeliest ids a position
    * @throws ModelException if k is not in [1, vocabularySize], or weights do not fit the
    *     configuration
    */
   public static OnnxModel build(ModelConfig config, Weights weights, int k, GraphOptions options) {
+    return build(config, weights, k, 0, chunkRows(config.vocabularySize()), options);
+  }
+
+  /**
+   * Writes the graph.
+   *
+   * @param k likeliest ids a position
+   * @param draws ids drawn a position; 0 for none
+   * @param chunkRows most rows whose logits are there at the same time; the answers are the same
+   *     for any
+   * @throws ModelException if k is not in [1, vocabularySize], or weights do not fit the
+   *     configuration
+   */
+  public static OnnxModel build(
+      ModelConfig config, Weights weights, int k, int draws, int chunkRows, GraphOptions options) {
     if (k < 1 || k > config.vocabularySize()) {
       throw new ModelException(
           "k: %d (expected: 1 to %d, the vocabulary)".formatted(k, config.vocabularySize()));
+    }
+    if (draws < 0 || chunkRows < 1) {
+      throw new ModelException(
+          "draws: %d, chunk rows: %d (expected: at least 0 and 1)".formatted(draws, chunkRows));
     }
     try (GraphBuilder graph =
         new GraphBuilder("scoring", GraphOptions.weightBytes(weights), options)) {
       Trunk trunk = new Trunk(graph, config, weights, options, config.maxPositions());
       String hidden = addTrunk(graph, trunk, config);
-      String targets = graph.input(TARGETS, INT64, -1, 1);
-      String support = graph.input(SUPPORT, INT64, -1, -1);
-      String logits = trunk.head(LOGITS, hidden, trunk.headMatrix());
-      addAnswers(graph, logits, k, targets, support);
-
-      graph.output(TOP_IDS, INT64, -1, k);
-      graph.output(TOP_LOGPROBS, FLOAT, -1, k);
-      graph.output(TAIL_LOG_MASS, FLOAT, -1);
-      graph.output(TOKEN_LOGPROBS, FLOAT, -1, 1);
-      graph.output(ENTROPY, FLOAT, -1);
-      graph.output(SUPPORT_LOGPROBS, FLOAT, -1, -1);
+      List<Answer> answers = new ArrayList<>();
+      answers.add(new Answer(TOP_IDS, INT64, k, -1, k));
+      answers.add(new Answer(TOP_LOGPROBS, FLOAT, k, -1, k));
+      answers.add(new Answer(TAIL_LOG_MASS, FLOAT, 1, -1));
+      answers.add(new Answer(TOKEN_LOGPROBS, FLOAT, 1, -1, 1));
+      answers.add(new Answer(ENTROPY, FLOAT, 1, -1));
+      answers.add(new Answer(SUPPORT_LOGPROBS, FLOAT, -1, -1, -1));
+      graph.input(TARGETS, INT64, -1, 1);
+      graph.input(SUPPORT, INT64, -1, -1);
+      if (draws > 0) {
+        graph.input(UNIFORMS, FLOAT, -1, draws, 3);
+        answers.add(new Answer(DRAWN_IDS, INT64, draws, -1, draws));
+      }
+      Chunks chunks = new Chunks(graph, chunkRows);
+      Matrix head = trunk.headMatrix();
+      chunks.open();
+      String logits = trunk.head(LOGITS, chunks.take(hidden), head);
+      AnswerNodes nodes = new AnswerNodes(graph, logits, config.vocabularySize(), k);
+      nodes.add(chunks.take(TARGETS), chunks.take(SUPPORT));
+      if (draws > 0) {
+        nodes.addDraws(chunks.take(UNIFORMS));
+      }
+      chunks.close(answers);
+      answers.forEach(answer -> graph.output(answer.name(), answer.type(), answer.shape()));
       return graph.build();
     }
   }
@@ -105,7 +163,7 @@ public final class ScoringGraph {
   private static String addTrunk(GraphBuilder graph, Trunk trunk, ModelConfig config) {
     String ids = graph.input(IDS, INT64, -1, -1);
     String lengths = graph.input(LENGTHS, INT32, -1);
-    String rows = graph.input(ROWS, INT64, -1);
+    graph.input(ROWS, INT64, -1);
     String width =
         graph.node("Shape", "tokens", List.of(ids), attribute("start", 1), attribute("end", 2));
     String width32 = graph.node("Cast", "tokens_int32", List.of(width), attribute("to", INT32));
@@ -114,41 +172,6 @@ public final class ScoringGraph {
     for (int layer = 0; layer < config.layers(); layer++) {
       caches.add(new Trunk.Cache("", "", "layer" + layer + ".keys", "layer" + layer + ".values"));
     }
-    return trunk.hidden(ids, lengths, total, rows, caches);
-  }
-
-  private static void addAnswers(
-      GraphBuilder graph, String logits, int k, String targets, String support) {
-    String logprobs = graph.node("LogSoftmax", "logprobs", List.of(logits), attribute("axis", -1));
-    graph.node(
-        "TopK",
-        "",
-        List.of(TOP_LOGPROBS, TOP_IDS),
-        List.of(logprobs, graph.longs("k", k)),
-        attribute("axis", -1),
-        attribute("largest", 1),
-        attribute("sorted", 1));
-    graph.node("GatherElements", TOKEN_LOGPROBS, List.of(logprobs, targets), attribute("axis", 1));
-    graph.node(
-        "GatherElements", SUPPORT_LOGPROBS, List.of(logprobs, support), attribute("axis", 1));
-
-    String last = graph.longs("last_axis", -1);
-    String probs = graph.node("Exp", "probs", List.of(logprobs));
-    String surprises = graph.node("Mul", "surprises", List.of(probs, logprobs));
-    String negative =
-        graph.node(
-            "ReduceSum", "negative_entropy", List.of(surprises, last), attribute("keepdims", 0));
-    graph.node("Neg", ENTROPY, List.of(negative));
-
-    // The rest is summed up, not subtracted from 1: a tail of 1e-9 must not drown in rounding.
-    String zero = graph.scalar("zero_mass", 0f);
-    String topShape = graph.node("Shape", "top_shape", List.of(TOP_IDS));
-    String zeros = graph.node("Expand", "zero_masses", List.of(zero, topShape));
-    String outside =
-        graph.node(
-            "ScatterElements", "outside", List.of(probs, TOP_IDS, zeros), attribute("axis", 1));
-    String tail =
-        graph.node("ReduceSum", "tail_mass", List.of(outside, last), attribute("keepdims", 0));
-    graph.node("Log", TAIL_LOG_MASS, List.of(tail));
+    return trunk.hidden(ids, lengths, total, ROWS, caches);
   }
 }

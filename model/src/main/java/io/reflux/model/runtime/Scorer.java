@@ -12,26 +12,20 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
- * Says how likely a model finds the tokens of given sequences: top-k log-probs, tail mass, entropy.
- * A sequence's scores do not depend on what else is in its batch. Safe for use by several threads.
+ * Says how likely a model finds the tokens of given sequences: top-k log-probs, tail mass, entropy,
+ * draws. A sequence's scores do not depend on what else is in its batch. Safe for use by several
+ * threads.
  */
 public final class Scorer implements AutoCloseable {
-  /**
-   * Logits at a time; about five float32 tensors of so many elements are alive in the graph. A
-   * batch that wants more is run in parts.
-   */
-  static final long LOGITS_A_RUN = 32L << 20;
-
   private final ModelConfig config;
-  private final int k;
-  private final int rowsARun;
+  private final ScorerOptions wanted;
   private final OpenSession open;
   // Closing under a running native call would take the process down.
   private final ReadWriteLock lock = new ReentrantReadWriteLock();
@@ -50,23 +44,35 @@ public final class Scorer implements AutoCloseable {
   public Scorer(ModelConfig config, Weights weights, ScorerOptions wanted, RuntimeOptions options) {
     this(
         config,
-        wanted.k(),
+        wanted,
         OrtSessions.open(
-            weights, graph -> ScoringGraph.build(config, weights, wanted.k(), graph), options),
-        LOGITS_A_RUN);
+            weights,
+            graph ->
+                ScoringGraph.build(
+                    config,
+                    weights,
+                    wanted.k(),
+                    wanted.draws(),
+                    ScoringGraph.chunkRows(config.vocabularySize()),
+                    graph),
+            options));
   }
 
   /** On a session that is open; the scorer closes it. */
-  Scorer(ModelConfig config, int k, OpenSession open, long logitsARun) {
+  Scorer(ModelConfig config, ScorerOptions wanted, OpenSession open) {
     this.config = config;
-    this.k = k;
-    this.rowsARun = (int) Math.max(1, logitsARun / config.vocabularySize());
+    this.wanted = wanted;
     this.open = open;
   }
 
   /** Likeliest ids a row. */
   public int k() {
-    return k;
+    return wanted.k();
+  }
+
+  /** Ids drawn a row. */
+  public int draws() {
+    return wanted.draws();
   }
 
   /** Tokens that a sequence may have. */
@@ -89,22 +95,7 @@ public final class Scorer implements AutoCloseable {
       if (closed) {
         throw new IllegalStateException("scorer: closed");
       }
-      List<Scores> answers = new ArrayList<>(requests.size());
-      int from = 0;
-      while (from < requests.size()) {
-        int to = from + 1;
-        int rows = requests.get(from).rows();
-        while (to < requests.size() && rows + requests.get(to).rows() <= rowsARun) {
-          rows += requests.get(to++).rows();
-        }
-        if (rows <= rowsARun) {
-          answers.addAll(run(requests.subList(from, to)));
-        } else {
-          answers.add(runInParts(requests.get(from)));
-        }
-        from = to;
-      }
-      return answers;
+      return run(requests);
     } finally {
       lock.readLock().unlock();
     }
@@ -147,28 +138,6 @@ public final class Scorer implements AutoCloseable {
     TokenIds.check("request " + index + ": support id", request.supportIds(), config);
   }
 
-  /** A single sequence with more rows than one run may have logits for. */
-  private Scores runInParts(ScoreRequest request) {
-    List<Scores> parts = new ArrayList<>();
-    int support = request.supportSize();
-    for (int row = 0; row < request.rows(); row += rowsARun) {
-      int rows = Math.min(rowsARun, request.rows() - row);
-      // Tokens after the part's last one cannot change its rows.
-      int end = request.firstPosition() + row + rows;
-      parts.addAll(
-          run(
-              List.of(
-                  new ScoreRequest(
-                      Arrays.copyOf(request.tokenIds(), end),
-                      request.firstPosition() + row,
-                      Arrays.copyOfRange(
-                          request.supportIds(), row * support, (row + rows) * support),
-                      support,
-                      request.seed()))));
-    }
-    return ScoreParts.join(parts, k);
-  }
-
   private List<Scores> run(List<ScoreRequest> batch) {
     int rows = 0;
     int tokens = 0;
@@ -179,7 +148,7 @@ public final class Scorer implements AutoCloseable {
       support = Math.max(support, request.supportSize());
     }
     if (rows == 0) {
-      return batch.stream().map(request -> ScoreParts.join(List.of(), k)).toList();
+      return batch.stream().map(request -> Scores.none(wanted)).toList();
     }
     // A padding id stands for the ids that a request does not ask about, and must exist.
     long[] ids = new long[batch.size() * tokens];
@@ -187,6 +156,7 @@ public final class Scorer implements AutoCloseable {
     long[] predicting = new long[rows];
     long[] targets = new long[rows];
     long[] supportIds = new long[rows * support];
+    float[] uniforms = new float[rows * wanted.draws() * Uniforms.PER_DRAW];
     int row = 0;
     for (int b = 0; b < batch.size(); b++) {
       ScoreRequest request = batch.get(b);
@@ -195,53 +165,73 @@ public final class Scorer implements AutoCloseable {
         ids[b * tokens + t] = request.tokenIds()[t];
       }
       for (int i = 0; i < request.rows(); i++, row++) {
-        predicting[row] = (long) b * tokens + request.firstPosition() + i - 1;
-        targets[row] = request.tokenIds()[request.firstPosition() + i];
+        int position = request.firstPosition() + i;
+        predicting[row] = (long) b * tokens + position - 1;
+        targets[row] = request.tokenIds()[position];
         for (int s = 0; s < request.supportSize(); s++) {
           supportIds[row * support + s] = request.supportIds()[i * request.supportSize() + s];
         }
+        Uniforms.fill(uniforms, row * wanted.draws(), wanted.draws(), request.seed(), position);
       }
     }
     OrtEnvironment runtime = OrtSessions.environment();
-    try (OnnxTensor idTensor = longs(runtime, ids, batch.size(), tokens);
-        OnnxTensor lengthTensor =
-            OnnxTensor.createTensor(runtime, IntBuffer.wrap(lengths), new long[] {batch.size()});
-        OnnxTensor rowTensor = longs(runtime, predicting, rows);
-        OnnxTensor targetTensor = longs(runtime, targets, rows, 1);
-        OnnxTensor supportTensor = longs(runtime, supportIds, rows, support);
-        OrtSession.Result result =
-            open.session()
-                .run(
-                    Map.of(
-                        ScoringGraph.IDS, idTensor,
-                        ScoringGraph.LENGTHS, lengthTensor,
-                        ScoringGraph.ROWS, rowTensor,
-                        ScoringGraph.TARGETS, targetTensor,
-                        ScoringGraph.SUPPORT, supportTensor))) {
-      LongBuffer topIds = tensor(result, ScoringGraph.TOP_IDS).getLongBuffer();
-      FloatBuffer topLogprobs = floats(result, ScoringGraph.TOP_LOGPROBS);
-      FloatBuffer tail = floats(result, ScoringGraph.TAIL_LOG_MASS);
-      FloatBuffer token = floats(result, ScoringGraph.TOKEN_LOGPROBS);
-      FloatBuffer entropy = floats(result, ScoringGraph.ENTROPY);
-      FloatBuffer supportLogprobs = floats(result, ScoringGraph.SUPPORT_LOGPROBS);
-      List<Scores> answers = new ArrayList<>(batch.size());
-      for (ScoreRequest request : batch) {
-        answers.add(
-            new Scores(
-                request.rows(),
-                k,
-                takeIds(topIds, request.rows() * k),
-                take(topLogprobs, request.rows() * k),
-                take(tail, request.rows()),
-                take(token, request.rows()),
-                take(entropy, request.rows()),
-                takeColumns(supportLogprobs, request.rows(), support, request.supportSize())));
+    Map<String, OnnxTensor> inputs = new HashMap<>();
+    try {
+      inputs.put(ScoringGraph.IDS, longs(runtime, ids, batch.size(), tokens));
+      inputs.put(
+          ScoringGraph.LENGTHS,
+          OnnxTensor.createTensor(runtime, IntBuffer.wrap(lengths), new long[] {batch.size()}));
+      inputs.put(ScoringGraph.ROWS, longs(runtime, predicting, rows));
+      inputs.put(ScoringGraph.TARGETS, longs(runtime, targets, rows, 1));
+      inputs.put(ScoringGraph.SUPPORT, longs(runtime, supportIds, rows, support));
+      if (wanted.draws() > 0) {
+        inputs.put(
+            ScoringGraph.UNIFORMS,
+            OnnxTensor.createTensor(
+                runtime,
+                FloatBuffer.wrap(uniforms),
+                new long[] {rows, wanted.draws(), Uniforms.PER_DRAW}));
       }
-      return answers;
+      try (OrtSession.Result result = open.session().run(inputs)) {
+        return answers(batch, support, result);
+      }
     } catch (OrtException e) {
       throw OrtSessions.failure(
           "scoring: a batch of %d x %d tokens failed".formatted(batch.size(), tokens), e);
+    } finally {
+      inputs.values().forEach(OnnxTensor::close);
     }
+  }
+
+  private List<Scores> answers(List<ScoreRequest> batch, int support, OrtSession.Result result) {
+    int k = wanted.k();
+    LongBuffer topIds = tensor(result, ScoringGraph.TOP_IDS).getLongBuffer();
+    FloatBuffer topLogprobs = floats(result, ScoringGraph.TOP_LOGPROBS);
+    FloatBuffer tail = floats(result, ScoringGraph.TAIL_LOG_MASS);
+    FloatBuffer token = floats(result, ScoringGraph.TOKEN_LOGPROBS);
+    FloatBuffer entropy = floats(result, ScoringGraph.ENTROPY);
+    FloatBuffer supportLogprobs = floats(result, ScoringGraph.SUPPORT_LOGPROBS);
+    LongBuffer drawn =
+        wanted.draws() == 0
+            ? LongBuffer.allocate(0)
+            : tensor(result, ScoringGraph.DRAWN_IDS).getLongBuffer();
+    List<Scores> answers = new ArrayList<>(batch.size());
+    for (ScoreRequest request : batch) {
+      int rows = request.rows();
+      answers.add(
+          new Scores(
+              rows,
+              k,
+              takeIds(topIds, rows * k),
+              take(topLogprobs, rows * k),
+              take(tail, rows),
+              take(token, rows),
+              take(entropy, rows),
+              takeColumns(supportLogprobs, rows, support, request.supportSize()),
+              wanted.draws(),
+              takeIds(drawn, rows * wanted.draws())));
+    }
+    return answers;
   }
 
   private static OnnxTensor longs(OrtEnvironment runtime, long[] values, long... shape)

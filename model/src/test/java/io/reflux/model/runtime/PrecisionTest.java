@@ -109,10 +109,9 @@ class PrecisionTest {
     try (Scorer scorer =
         new Scorer(
             config,
-            k,
+            ScorerOptions.topK(k),
             new OpenSession(
-                OrtSessions.open(ScoringGraph.build(config, weights, k, exact), HALF), null),
-            Scorer.LOGITS_A_RUN)) {
+                OrtSessions.open(ScoringGraph.build(config, weights, k, exact), HALF), null))) {
       assertNear(scorer.score(List.of(ScoreRequest.of(tokens, 1))).get(0), truth, WORST, MEAN);
     }
   }

@@ -21,11 +21,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ScorerTest {
   /** Absolute, of a log-prob: float32 against double, over three layers. */
@@ -176,23 +178,92 @@ class ScorerTest {
     }
   }
 
-  @Test
-  void largeBatchesAreRunInParts() {
-    SmallModels model = SmallModels.MISTRAL_WITH_SLIDING_WINDOW;
+  @ParameterizedTest
+  @EnumSource
+  void chunksOfAnySizeGiveTheSameScores(SmallModels model) {
     ModelConfig config = model.config();
-    Weights weights = RandomModel.variedWeights(config, 7);
+    Weights floats = RandomModel.variedWeights(config, 7);
     List<ScoreRequest> requests = new ArrayList<>();
     for (int i = 0; i < 7; i++) {
       int[] tokens = model.tokens(3 + 7 * i, i);
       int[] support = Arrays.copyOfRange(model.tokens(60, 3), 0, tokens.length - 2);
-      requests.add(new ScoreRequest(tokens, 2, support, 1));
+      requests.add(new ScoreRequest(tokens, 2, support, 1, i));
     }
-    OnnxModel graph = ScoringGraph.build(config, weights, 5, GraphOptions.inMemory());
-    OpenSession open = new OpenSession(OrtSessions.open(graph, RuntimeOptions.DEFAULT), null);
-    // Ten rows a run: some requests share one, others need several.
-    try (Scorer parts = new Scorer(config, 5, open, 10L * config.vocabularySize());
-        Scorer whole = scorer(config, graph, 5)) {
-      assertThat(parts.score(requests)).usingRecursiveComparison().isEqualTo(whole.score(requests));
+    for (Weights weights : List.of(floats, Int8.quantise(config, floats))) {
+      // By blocks of ids, and without.
+      for (int k : new int[] {3, 40}) {
+        List<Scores> whole = scores(config, weights, new ScorerOptions(k, 6), 1000, requests);
+        assertThat(whole.stream().mapToInt(Scores::rows).sum()).isEqualTo(154);
+        for (int chunkRows : new int[] {1, 2, 10, 153}) {
+          assertThat(scores(config, weights, new ScorerOptions(k, 6), chunkRows, requests))
+              .usingRecursiveComparison()
+              .isEqualTo(whole);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {257, 4096, 5003})
+  void blocksOfIdsHideNoneOfTheLikeliest(int vocabularySize) {
+    ModelConfig config = SmallModels.withVocabulary(vocabularySize);
+    Weights weights = RandomModel.variedWeights(config, 3);
+    int[] tokens = new Random(5).ints(40, 0, vocabularySize).toArray();
+    double[][] truth = logprobs(config, weights, tokens);
+    int[] support = new Random(6).ints(35 * 4, 0, vocabularySize).toArray();
+    ScoreRequest request = new ScoreRequest(tokens, 5, support, 4);
+    for (int k : new int[] {1, 16, 50, vocabularySize - 1}) {
+      for (int chunkRows : new int[] {9, 128}) {
+        Scores scores =
+            scores(config, weights, ScorerOptions.topK(k), chunkRows, List.of(request)).get(0);
+        assertScores(scores, tokens, 5, support, truth, TOLERANCE);
+      }
+    }
+  }
+
+  @Test
+  void ofEqualLogitsTheLowerIdComesFirst() {
+    ModelConfig config = SmallModels.withVocabulary(1024);
+    // Every fourth id has the same embedding, so that there are 256 equals of each logit.
+    MemoryWeights.Builder copies = MemoryWeights.builder();
+    Weights weights = RandomModel.variedWeights(config, 3);
+    for (TensorInfo tensor : weights.tensors()) {
+      float[] floats = weights.floats(tensor.name());
+      if (tensor.name().equals(TensorNames.EMBEDDING)) {
+        int four = 4 * config.hiddenSize();
+        for (int i = four; i < floats.length; i++) {
+          floats[i] = floats[i % four];
+        }
+      }
+      copies.floats(
+          tensor.name(), tensor.shape().stream().mapToLong(Long::longValue).toArray(), floats);
+    }
+    ScoreRequest request = ScoreRequest.of(new int[] {1, 2, 3, 4, 5, 6}, 1);
+    Scores scores =
+        scores(config, copies.build(), ScorerOptions.topK(8), 128, List.of(request)).get(0);
+    for (int row = 0; row < scores.rows(); row++) {
+      int first = scores.topIds()[row * 8];
+      assertThat(first).isLessThan(4);
+      for (int i = 0; i < 8; i++) {
+        assertThat(scores.topIds()[row * 8 + i]).isEqualTo(first + 4 * i);
+      }
+    }
+  }
+
+  @Test
+  void oneRowScoresLikeMany() {
+    for (SmallModels model : SmallModels.values()) {
+      Weights weights = RandomModel.variedWeights(model.config(), 7);
+      int[] tokens = model.tokens(12, 2);
+      try (Scorer scorer =
+          new Scorer(model.config(), weights, new ScorerOptions(4, 5), RuntimeOptions.DEFAULT)) {
+        Scores all = scorer.score(List.of(ScoreRequest.of(tokens, 1))).get(0);
+        Scores one = scorer.score(List.of(ScoreRequest.of(tokens, 11))).get(0);
+        assertThat(one.rows()).isOne();
+        assertThat(one.topIds()).isEqualTo(Arrays.copyOfRange(all.topIds(), 40, 44));
+        assertThat(one.drawnIds()).isEqualTo(Arrays.copyOfRange(all.drawnIds(), 50, 55));
+        assertThat(one.topLogprobs()[0]).isCloseTo(all.topLogprobs()[40], within(1e-5f));
+      }
     }
   }
 
@@ -246,9 +317,23 @@ class ScorerTest {
   private static Scorer scorer(ModelConfig config, OnnxModel model, int k) {
     return new Scorer(
         config,
-        k,
-        new OpenSession(OrtSessions.open(model, RuntimeOptions.DEFAULT), null),
-        Scorer.LOGITS_A_RUN);
+        ScorerOptions.topK(k),
+        new OpenSession(OrtSessions.open(model, RuntimeOptions.DEFAULT), null));
+  }
+
+  private static List<Scores> scores(
+      ModelConfig config,
+      Weights weights,
+      ScorerOptions wanted,
+      int chunkRows,
+      List<ScoreRequest> requests) {
+    OnnxModel graph =
+        ScoringGraph.build(
+            config, weights, wanted.k(), wanted.draws(), chunkRows, GraphOptions.inMemory());
+    OpenSession open = new OpenSession(OrtSessions.open(graph, RuntimeOptions.DEFAULT), null);
+    try (Scorer scorer = new Scorer(config, wanted, open)) {
+      return scorer.score(requests);
+    }
   }
 
   private static void assertRefused(Scorer scorer, List<ScoreRequest> requests, String message) {

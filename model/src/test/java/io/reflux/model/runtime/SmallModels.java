@@ -54,6 +54,29 @@ enum SmallModels {
             List.of(1));
   }
 
+  /** One layer below a vocabulary of any size. */
+  static ModelConfig withVocabulary(int vocabularySize) {
+    return new ModelConfig(
+        Architecture.LLAMA,
+        vocabularySize,
+        32,
+        48,
+        1,
+        2,
+        1,
+        16,
+        128,
+        1e-5,
+        10_000,
+        null,
+        true,
+        false,
+        false,
+        OptionalInt.empty(),
+        OptionalInt.of(0),
+        List.of(1));
+  }
+
   ModelConfig config() {
     return config;
   }
