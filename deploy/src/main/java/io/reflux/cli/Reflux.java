@@ -3,8 +3,10 @@ package io.reflux.cli;
 import io.reflux.model.ModelException;
 import io.reflux.run.RunCommand;
 import io.reflux.schemas.service.RefluxException;
+import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import picocli.CommandLine;
@@ -30,6 +32,7 @@ import picocli.CommandLine.Command;
       EvaluateCommand.class,
       PretrainCommand.class,
       GenerateTrafficCommand.class,
+      LabelsCommand.class,
       TopicsCommand.class,
       ConfigCommand.class,
       DevCommand.class,
@@ -44,7 +47,10 @@ public final class Reflux {
    */
   public static void main(String[] args) {
     Logging.quiet();
-    int code = commandLine().execute(args);
+    CommandLine line = commandLine();
+    // Tokens are of any script, whatever the locale of a container says.
+    line.setOut(new PrintWriter(new OutputStreamWriter(System.out, StandardCharsets.UTF_8), true));
+    int code = line.execute(args);
     // Native engines leave threads behind that are not daemons.
     System.exit(code);
   }

@@ -137,6 +137,10 @@ final class LoopRun {
     view.say("page    " + addresses.page());
     view.say("mirror  " + addresses.mirror());
     view.say("server  " + addresses.server());
+    // As other commands take them, such as labels show.
+    view.say(
+        "kafka   --bootstrap-servers %s --registry %s"
+            .formatted(stack.kafkaConfig().bootstrapServers(), stack.registryConfig().url()));
     if (options.browser()) {
       browse(addresses.page());
     }

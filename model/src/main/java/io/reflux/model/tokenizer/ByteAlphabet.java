@@ -13,6 +13,11 @@ final class ByteAlphabet {
     return CHARACTERS.charAt(unsignedByte);
   }
 
+  /** The byte, 0 to 255, that a character stands for; -1 if it stands for none. */
+  static int unsignedByte(char character) {
+    return CHARACTERS.indexOf(character);
+  }
+
   private static String characters() {
     StringBuilder characters = new StringBuilder(256);
     int next = 0x100;

@@ -105,6 +105,11 @@ public final class Tokenizer {
     return vocabulary.id(token);
   }
 
+  /** What single tokens stand for; made anew by each call, for those who show tokens. */
+  public TokenBytes bytes() {
+    return vocabulary.bytes();
+  }
+
   /** SHA-256 of tokenizer.json in lower-case hex. */
   public String fingerprint() {
     return fingerprint;

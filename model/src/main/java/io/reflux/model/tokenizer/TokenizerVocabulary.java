@@ -7,9 +7,12 @@ import com.fasterxml.jackson.core.JsonToken;
 import io.reflux.model.ModelException;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.BitSet;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
 
 /**
  * Tokens and ids of a tokenizer.json, which the native library does not tell. Read as a stream: the
@@ -19,6 +22,8 @@ final class TokenizerVocabulary {
   private static final int MAX_ID = 1 << 26;
 
   private final Map<String, Integer> ids = new HashMap<>();
+  private final BitSet added = new BitSet();
+  private final Set<String> decoders = new HashSet<>();
   private int size;
 
   private TokenizerVocabulary() {}
@@ -36,6 +41,8 @@ final class TokenizerVocabulary {
           vocabulary.addedTokens(parser);
         } else if (field.equals("model") && value == JsonToken.START_OBJECT) {
           vocabulary.model(parser);
+        } else if (field.equals("decoder") && value == JsonToken.START_OBJECT) {
+          vocabulary.decoder(parser);
         } else {
           parser.skipChildren();
         }
@@ -52,6 +59,28 @@ final class TokenizerVocabulary {
       throw new ModelException(file + ": not a tokenizer: no vocabulary (expected: model.vocab)");
     }
     return vocabulary;
+  }
+
+  /** What each token stands for; made anew by each call. */
+  TokenBytes bytes() {
+    return new TokenBytes(ids, added, decoders);
+  }
+
+  /** Remembers the types of the decoder, or of those that it is made of. */
+  private void decoder(JsonParser parser) throws IOException {
+    int depth = 1;
+    while (depth > 0) {
+      JsonToken token = parser.nextToken();
+      if (token == null) {
+        return;
+      } else if (token.isStructStart()) {
+        depth++;
+      } else if (token.isStructEnd()) {
+        depth--;
+      } else if (token == JsonToken.VALUE_STRING && "type".equals(parser.currentName())) {
+        decoders.add(parser.getText());
+      }
+    }
   }
 
   int size() {
@@ -78,6 +107,7 @@ final class TokenizerVocabulary {
       }
       if (content != null) {
         add(content, id);
+        added.set(id);
       }
     }
   }

@@ -2,7 +2,9 @@ package io.reflux.model.tokenizer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -70,6 +72,33 @@ class TokenizerTest {
     Tokenizer tokenizer = sentencePieceStyle();
 
     assertThat(tokenizer.decode(new int[] {100_000, 2}, true)).isEmpty();
+  }
+
+  /** Joined they are the text, also where a character lies over several tokens. */
+  @Test
+  void bytesOfTokensJoinToTheText() throws IOException {
+    BpeTrainer.train(List.of("where is my card").iterator(), 300, List.of("<|énd|>"))
+        .write(directory, BpeVocabulary.Roles.endingWith("<|énd|>"));
+    Tokenizer byteLevel = Tokenizer.load(directory);
+    String text = "where's my 🦜\tcard, é?\n<|énd|>";
+    assertThat(joined(byteLevel, byteLevel.encode(text, false))).isEqualTo(text);
+    int[] parrot = byteLevel.encode("🦜", false);
+    assertThat(parrot).hasSizeGreaterThan(1);
+    assertThat(byteLevel.bytes().of(parrot[0]).orElseThrow()[0]).isEqualTo((byte) 0xF0);
+    assertThat(byteLevel.bytes().of(100_000)).isEmpty();
+
+    Tokenizer sentencePiece = sentencePieceStyle();
+    int[] ids = sentencePiece.encode("hi there 🦜", true);
+    assertThat(joined(sentencePiece, ids)).isEqualTo("<s> hi there 🦜");
+  }
+
+  private static String joined(Tokenizer tokenizer, int[] ids) {
+    TokenBytes bytes = tokenizer.bytes();
+    ByteArrayOutputStream joined = new ByteArrayOutputStream();
+    for (int id : ids) {
+      joined.writeBytes(bytes.of(id).orElseThrow());
+    }
+    return joined.toString(StandardCharsets.UTF_8);
   }
 
   @Test
