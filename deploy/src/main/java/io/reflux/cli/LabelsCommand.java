@@ -156,7 +156,8 @@ final class LabelsCommand {
     private static Place place(String text) {
       Matcher place = PLACE.matcher(text);
       if (!place.matches()) {
-        throw new RefluxException("--at: " + text + " (expected: PARTITION:OFFSET, such as 3:1287)");
+        throw new RefluxException(
+            "--at: " + text + " (expected: PARTITION:OFFSET, such as 3:1287)");
       }
       return new Place(Integer.parseInt(place.group(1)), Long.parseLong(place.group(2)));
     }

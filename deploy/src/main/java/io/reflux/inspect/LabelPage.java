@@ -72,7 +72,8 @@ final class LabelPage {
     } else {
       lines.addAll(table(reading, rows));
       lines.add(AttributedString.EMPTY);
-      lines.add(new AttributedString(summary(reading, rows), DIM));
+      wrapped(summary(reading, rows), width)
+          .forEach(line -> lines.add(new AttributedString(line, DIM)));
     }
     return lines.stream().map(line -> line.columnSubSequence(0, width)).toList();
   }
@@ -83,9 +84,9 @@ final class LabelPage {
   List<AttributedString> header(SoftLabels labels, String place) {
     List<AttributedString> lines = new ArrayList<>();
     lines.add(new AttributedString(place, BOLD));
-    lines.add(field("request", TokenText.visible(labels.getRequestId())));
+    lines.addAll(field("request", TokenText.visible(labels.getRequestId())));
     if (labels.getRolloutId() != null) {
-      lines.add(field("rollout", TokenText.visible(labels.getRolloutId())));
+      lines.addAll(field("rollout", TokenText.visible(labels.getRolloutId())));
     }
     String writer =
         labels.getOrigin() == Origin.ROLLOUT
@@ -95,16 +96,16 @@ final class LabelPage {
                 : labels.getOrigin() == Origin.REQUEST
                     ? "request, whose response production gave"
                     : "unknown";
-    lines.add(field("origin", writer));
-    lines.add(field("segment", TokenText.visible(labels.getSegment())));
+    lines.addAll(field("origin", writer));
+    lines.addAll(field("segment", TokenText.visible(labels.getSegment())));
     Duration wait = Duration.between(labels.getRequestedAt(), labels.getScoredAt());
-    lines.add(
+    lines.addAll(
         field(
             "requested",
             TIME.format(labels.getRequestedAt())
                 + ", scored "
                 + String.format(Locale.ROOT, "%,.2f s later", wait.toMillis() / 1000.0)));
-    lines.add(
+    lines.addAll(
         field(
             "teacher",
             shortened(labels.getTeacherFingerprint())
@@ -118,7 +119,7 @@ final class LabelPage {
   private List<AttributedString> header(LabelReading reading) {
     SoftLabels labels = reading.labels();
     List<AttributedString> lines = header(labels, place(reading.received()));
-    lines.add(
+    lines.addAll(
         field(
             "labels",
             "%s, %s of %s ids, at temperature %s"
@@ -128,7 +129,7 @@ final class LabelPage {
                     whole(labels.getVocabularySize()),
                     number(labels.getTemperature()))));
     int rows = reading.block().rows();
-    lines.add(
+    lines.addAll(
         field(
             "bytes",
             "%s, %s a token, format %d"
@@ -138,13 +139,13 @@ final class LabelPage {
                         ? "–"
                         : String.format(Locale.ROOT, "%.1f", (double) reading.bytes() / rows),
                     reading.format())));
-    lines.add(field("sequence", sequence(reading)));
+    lines.addAll(field("sequence", sequence(reading)));
     if (text.isText()) {
       int[] ids = reading.tokenIds();
       int prompt = labels.getPromptLength();
       int room = width - NAME_COLUMN;
-      lines.add(field("prompt", TokenText.cutStart(text.line(ids, 0, prompt), room)));
-      lines.add(field("response", TokenText.cut(text.line(ids, prompt, ids.length), room)));
+      lines.addAll(field("prompt", TokenText.cutStart(text.line(ids, 0, prompt), room)));
+      lines.addAll(field("response", TokenText.cut(text.line(ids, prompt, ids.length), room)));
     }
     return lines;
   }
@@ -186,11 +187,35 @@ final class LabelPage {
     return String.join(", ", parts);
   }
 
-  private static AttributedString field(String name, String value) {
-    return new AttributedStringBuilder()
-        .append(padded(name, NAME_COLUMN), DIM)
-        .append(value)
-        .toAttributedString();
+  private List<AttributedString> field(String name, String value) {
+    List<AttributedString> lines = new ArrayList<>();
+    String title = name;
+    for (String part : wrapped(value, width - NAME_COLUMN)) {
+      AttributedStringBuilder line = new AttributedStringBuilder();
+      line.append(padded(title, NAME_COLUMN), DIM).append(part);
+      lines.add(line.toAttributedString());
+      title = "";
+    }
+    return lines;
+  }
+
+  /** Broken at spaces; a word that is too long stays whole. */
+  private static List<String> wrapped(String text, int columns) {
+    List<String> lines = new ArrayList<>();
+    StringBuilder line = new StringBuilder();
+    if (TokenText.width(text) <= columns) {
+      return List.of(text);
+    }
+    for (String word : text.split(" ", -1)) {
+      int joined = TokenText.width(line.toString()) + 1 + TokenText.width(word);
+      if (line.length() > 0 && joined > columns) {
+        lines.add(line.toString());
+        line.setLength(0);
+      }
+      line.append(line.length() == 0 ? "" : " ").append(word);
+    }
+    lines.add(line.toString());
+    return lines;
   }
 
   // --- its positions

@@ -113,8 +113,7 @@ public final class LabelShow {
   }
 
   private List<Received<SoftLabels>> find() {
-    try (TopicSearch<SoftLabels> search =
-        new TopicSearch<>(clients, query.topic(), query.most())) {
+    try (TopicSearch<SoftLabels> search = new TopicSearch<>(clients, query.topic(), query.most())) {
       if (query.place() != null) {
         return List.of(search.at(query.place().partition(), query.place().offset()));
       }

@@ -82,8 +82,7 @@ public final class TopicSearch<T extends SpecificRecord> implements AutoCloseabl
             found.add(record);
           }
         });
-    found.sort(
-        Comparator.comparingInt(Received<T>::partition).thenComparingLong(Received::offset));
+    found.sort(Comparator.comparingInt(Received<T>::partition).thenComparingLong(Received::offset));
     return found;
   }
 
