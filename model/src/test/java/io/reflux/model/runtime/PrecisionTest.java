@@ -126,10 +126,10 @@ class PrecisionTest {
     try (Scorer inFile =
             new Scorer(
                 config,
-                5,
+                ScorerOptions.topK(5),
                 new OpenSession(
-                    OrtSessions.open(ScoringGraph.build(config, weights, 5, options), HALF), null),
-                Scorer.LOGITS_A_RUN);
+                    OrtSessions.open(ScoringGraph.build(config, weights, 5, options), HALF),
+                    null));
         Scorer usual = new Scorer(config, weights, 5, HALF)) {
       assertThat(inFile.score(requests))
           .usingRecursiveComparison()
