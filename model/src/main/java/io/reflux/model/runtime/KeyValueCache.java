@@ -69,7 +69,7 @@ final class KeyValueCache {
   private ByteBuffer allocate(long bytes) {
     String advice =
         "key-value cache: %d slots x %d positions take %d MiB a layer (expected: "
-            .formatted(slots, positions, 2 * bytes >> 20);
+            .formatted(slots, positions, (2 * bytes) >> 20);
     if (bytes > Integer.MAX_VALUE - 64) {
       throw new ModelException(advice + "under 4096; fewer slots or positions)");
     }

@@ -5,6 +5,7 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.onnx.GraphOptions;
 import io.reflux.model.onnx.OnnxModel;
@@ -13,9 +14,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Opens sessions the way Reflux wants them, and turns the runtime's errors into one line. */
 final class OrtSessions {
+  private static final Logger log = LoggerFactory.getLogger(OrtSessions.class);
+
   private OrtSessions() {}
 
   /** The runtime; one a process, never closed. */
@@ -74,6 +79,9 @@ final class OrtSessions {
     Path directory = null;
     GraphOptions inMemory = GraphOptions.inMemory().withType(options.elementType(weights));
     OrtSession session = null;
+    if (inMemory.type() == DType.F16 && options.device().kind() == Device.Kind.CPU) {
+      log.warn("precision f16 on cpu: about a thousand times slower than f32");
+    }
     // First the device, which may be missing: a graph can take minutes to write.
     try (OrtSession.SessionOptions settings = settings(options)) {
       if (GraphOptions.weightBytes(weights) <= inMemory.dataThresholdBytes()) {

@@ -14,7 +14,10 @@ public enum Precision {
    */
   AUTO,
   F32,
-  /** Three decimal digits; refuses weights beyond 65,504. On the processor slower than F32. */
+  /**
+   * Three decimal digits; refuses weights beyond 65,504. On the processor it is there to be tested:
+   * ONNX Runtime multiplies there in software, a thousand times slower than in F32.
+   */
   F16,
   BF16;
 
