@@ -23,6 +23,7 @@ public final class ModelText {
   private final Path directory;
   private final int vocabularySize;
   private final OptionalInt maxPositions;
+  private final String configFingerprint;
   private final Tokenizer tokenizer;
   private final Optional<ChatTemplate> chatTemplate;
   private final Set<Integer> stopIds;
@@ -32,6 +33,7 @@ public final class ModelText {
     this.directory = directory;
     this.vocabularySize = vocabularySize;
     this.maxPositions = maxPositions;
+    this.configFingerprint = TextConfig.fingerprint(directory);
     this.tokenizer = Tokenizer.load(directory);
     if (tokenizer.vocabularySize() > vocabularySize) {
       throw new ModelException(
@@ -93,6 +95,11 @@ public final class ModelText {
   /** Empty for a model of plain text. */
   public Optional<ChatTemplate> chatTemplate() {
     return chatTemplate;
+  }
+
+  /** SHA-256 of config.json. */
+  public String configFingerprint() {
+    return configFingerprint;
   }
 
   /** SHA-256 of tokenizer.json. */

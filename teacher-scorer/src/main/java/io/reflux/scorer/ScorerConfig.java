@@ -9,7 +9,10 @@ import java.util.Optional;
 /** Settings of the teacher scorer. */
 @ConfigMapping(prefix = "reflux.score")
 public interface ScorerConfig {
-  /** Hugging Face directory of the teacher; needed. */
+  /**
+   * Hugging Face directory of the teacher; needed. For a teacher on a server, config.json and the
+   * tokenizer's files are enough.
+   */
   Optional<Path> teacher();
 
   /** Likeliest ids kept a position; the rest is one tail mass. */

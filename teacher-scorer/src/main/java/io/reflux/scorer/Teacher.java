@@ -65,9 +65,9 @@ final class Teacher implements AutoCloseable {
   }
 
   /**
-   * Loads the model and opens both its graphs on each device.
+   * Loads the model and opens both its graphs on each device, or finds the server that has it.
    *
-   * @throws RefluxException if a setting does not fit the model
+   * @throws RefluxException if a setting does not fit the model, or the server does not
    * @throws ModelException if the model cannot be read
    */
   static Teacher open(ScorerConfig settings) {
@@ -79,6 +79,10 @@ final class Teacher implements AutoCloseable {
                 () ->
                     new RefluxException(
                         "reflux.score.teacher: missing (expected: a Hugging Face directory)"));
+    if (settings.remote().url().isPresent()) {
+      return openRemote(ModelText.load(directory), settings);
+    }
+    RemoteBackend.requireNone(settings.remote());
     LanguageModel model = LanguageModel.load(directory);
     Tasks tasks = check(model.text(), settings);
     ExecutorService codec = codec(Device.parseList(settings.device()).size());
@@ -91,6 +95,12 @@ final class Teacher implements AutoCloseable {
       codec.shutdown();
       throw e;
     }
+  }
+
+  private static Teacher openRemote(ModelText text, ScorerConfig settings) {
+    Tasks tasks = check(text, settings);
+    TeacherBackend backend = RemoteBackend.open(text, settings, maxSequence(text, settings));
+    return new Teacher(text, backend, tasks, codec(1), settings);
   }
 
   private static int maxSequence(ModelText text, ScorerConfig settings) {

@@ -13,8 +13,8 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /** A random model with a real tokenizer and chat template, small enough for tests. */
-final class TinyTeacher {
-  static final int MAX_POSITIONS = 96;
+public final class TinyTeacher {
+  public static final int MAX_POSITIONS = 96;
 
   private static final String END = "<|end|>";
   private static final String TEMPLATE =
@@ -22,18 +22,23 @@ final class TinyTeacher {
           + END
           + "' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
 
+  private static final List<String> TEXTS =
+      List.of(
+          "where is my order of one kettle",
+          "your order is on its way and will be there soon",
+          "can i return the toaster that came on Monday");
+
   private TinyTeacher() {}
 
-  static LanguageModel make(Path directory, long seed) {
+  public static LanguageModel make(Path directory, long seed) {
+    return make(directory, seed, TEXTS);
+  }
+
+  /** With a tokenizer that has learned from other texts. */
+  public static LanguageModel make(Path directory, long seed, List<String> texts) {
     BpeVocabulary vocabulary =
         BpeTrainer.train(
-            List.of(
-                    "where is my order of one kettle",
-                    "your order is on its way and will be there soon",
-                    "can i return the toaster that came on Monday")
-                .iterator(),
-            300,
-            List.of(END, "<|system|>", "<|user|>", "<|assistant|>"));
+            texts.iterator(), 300, List.of(END, "<|system|>", "<|user|>", "<|assistant|>"));
     vocabulary.write(
         directory,
         new BpeVocabulary.Roles(Optional.empty(), Optional.of(END), Optional.of(TEMPLATE)));

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.reflux.model.ModelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HexFormat;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.OptionalInt;
@@ -50,6 +51,12 @@ public record TextConfig(int vocabularySize, OptionalInt maxPositions, List<Inte
             ? OptionalInt.of(positions.intValue())
             : OptionalInt.empty(),
         List.copyOf(eosIds));
+  }
+
+  /** SHA-256 of config.json's bytes in lower-case hex. */
+  public static String fingerprint(Path directory) {
+    byte[] bytes = JsonFiles.readBytes(directory.resolve("config.json"), ConfigJson.MAX_BYTES);
+    return HexFormat.of().formatHex(Fingerprints.sha256().digest(bytes));
   }
 
   /** End-of-sequence ids of generation_config.json; none where there is no such file. */
