@@ -135,6 +135,9 @@ class MonitorPageTest {
             "reflux_lag_records{group=\"monitor-probe\",topic=\"soft-labels\"} 31.0\n",
             "reflux_monitor_own_drift_late_requests_total 3.0\n",
             "reflux_monitor_own_probe_refused_total{reason=\"teacher_mismatch\"} 1.0\n")
+        .contains("\nreflux_status_scorer_")
+        // That is what the scorer's own page says.
+        .doesNotContain("\nreflux_scorer_")
         .doesNotContain("\nreflux_monitor_own_probe_refused_total 1.0");
     assertThat(metrics.body().lines().filter(l -> l.startsWith("# TYPE"))).doesNotHaveDuplicates();
   }
