@@ -212,15 +212,26 @@ class GenerationEngineTest {
   void closingWhileBusyEndsEveryRequest() throws Exception {
     GenerationEngine engine = engine(2, WEIGHTS);
     CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch closing = new CountDownLatch(1);
     List<GenerationHandle> handles = new ArrayList<>();
     for (int i = 0; i < 10; i++) {
       handles.add(
           engine.submit(
               request(MODEL.tokens(4, i), 60, SamplingOptions.GREEDY, 0),
-              token -> begun.countDown()));
+              token -> {
+                begun.countDown();
+                await(closing);
+              }));
     }
-    assertThat(begun.await(30, TimeUnit.SECONDS)).isTrue();
-    engine.close();
+    await(begun);
+    Thread closer = new Thread(engine::close);
+    closer.start();
+    // Waiting for the engine's thread, which a listener holds up until then.
+    while (closer.getState() != Thread.State.TIMED_WAITING) {
+      Thread.onSpinWait();
+    }
+    closing.countDown();
+    closer.join();
     for (GenerationHandle handle : handles) {
       assertThat(handle.result()).isDone();
     }
@@ -257,6 +268,14 @@ class GenerationEngineTest {
       assertThatThrownBy(
               () -> engine.submit(request(new int[] {1}, 1, SamplingOptions.GREEDY, 0), null))
           .isInstanceOf(RejectedExecutionException.class);
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      assertThat(latch.await(30, TimeUnit.SECONDS)).isTrue();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
     }
   }
 
