@@ -35,7 +35,7 @@ final class Batcher<T> {
   record Batch<T>(List<T> items, long tokens, long paddedTokens) {}
 
   /** Largest share of a batch that may be padding. */
-  static final double MOST_PADDING = 0.2;
+  static final double MOST_PADDING = 0.1;
 
   /** Padding that is allowed anyway: a run of its own would cost more. */
   static final int FREE_PADDING_TOKENS = 64;

@@ -47,8 +47,11 @@ public interface ScorerConfig {
   @WithDefault("2048")
   int maxInFlight();
 
-  /** Tokens of requests, and of rollouts, that are taken in before no more are fetched. */
-  @WithDefault("131072")
+  /**
+   * Tokens of requests, and of rollouts, that are taken in before no more are fetched. The more
+   * there are, the better batches of like length there are to choose from.
+   */
+  @WithDefault("262144")
   int maxInFlightTokens();
 
   /** Least time between transactions while there is more to do. */

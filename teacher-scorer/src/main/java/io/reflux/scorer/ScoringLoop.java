@@ -122,8 +122,9 @@ final class ScoringLoop {
     meters.received(freshRequests.size());
     List<Work> freshRollouts = rollouts.poll(wait);
     freshRollouts.forEach(this::begin);
-    // Both, whatever the first one says.
-    if (requests.takePartitionsMoved() | rollouts.takePartitionsMoved()) {
+    boolean requestsMoved = requests.takePartitionsMoved();
+    boolean rolloutsMoved = rollouts.takePartitionsMoved();
+    if (requestsMoved || rolloutsMoved) {
       forgetDropped();
     }
     return !freshRequests.isEmpty() || !freshRollouts.isEmpty();

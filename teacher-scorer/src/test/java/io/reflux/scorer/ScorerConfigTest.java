@@ -20,7 +20,7 @@ class ScorerConfigTest {
     assertThat(config.temperature()).isZero();
     assertThat(config.slots()).isEqualTo(8);
     assertThat(config.maxInFlight()).isEqualTo(2048);
-    assertThat(config.maxInFlightTokens()).isEqualTo(131_072);
+    assertThat(config.maxInFlightTokens()).isEqualTo(262_144);
     assertThat(config.commitInterval()).isEqualTo(Duration.ofMillis(100));
     assertThat(config.cacheBytes()).isEqualTo(64 << 20);
     assertThat(config.threads()).isEqualTo(1);

@@ -101,4 +101,23 @@ class TeacherTest {
             () -> Teacher.open(Configs.of(Map.of("teacher", directory.toString(), "top-k", "999"))))
         .hasMessageStartingWith("reflux.score.top-k: 999 (expected: 1 to ");
   }
+
+  @Test
+  void encodingsAndDrawsThatDoNotFitAreNamed() {
+    assertRefused(
+        "encoding", "support", "reflux.score.encoding: support (expected: topk or sampled)");
+    assertRefused(
+        "rollout-encoding",
+        "all",
+        "reflux.score.rollout-encoding: all (expected: support or topk or sampled)");
+    assertRefused("draws", "0", "reflux.score.draws: 0 (expected: 1 to 4096)");
+    assertRefused("precision", "f8", "precision: f8 (expected: auto, f32, f16 or bf16)");
+    assertRefused("device", "cpu,cpu", "device: cpu,cpu (expected: each device once)");
+  }
+
+  private static void assertRefused(String key, String value, String message) {
+    assertThatThrownBy(
+            () -> Teacher.open(Configs.of(Map.of("teacher", directory.toString(), key, value))))
+        .hasMessage(message);
+  }
 }
