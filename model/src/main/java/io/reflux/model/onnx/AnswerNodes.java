@@ -7,7 +7,7 @@ import java.util.List;
 /**
  * What is said of a chunk of rows once their logits are there. Passes over the whole vocabulary are
  * what it costs, so there are six: softmax (which is three), the largest logit and the mass of each
- * block of ids, and p · logit and its sum. All else works on blocks, or inside the few blocks that
+ * block of ids, and the sum of p · logit. All else works on blocks, or inside the few blocks that
  * can hold one of the k likeliest.
  */
 final class AnswerNodes {
@@ -21,6 +21,7 @@ final class AnswerNodes {
   private final int blocks;
   private final int blockSize;
   private final int k;
+  private final boolean exactProducts;
   private final String last;
   private final String flat;
   private final String blocked;
@@ -35,10 +36,12 @@ final class AnswerNodes {
    *
    * @param logits float32 [r, vocabularySize]
    * @param k at most the vocabulary's size
+   * @param exactProducts whether a product of matrices rounds like float32, which TF32 does not
    */
-  AnswerNodes(GraphBuilder graph, String logits, int vocabularySize, int k) {
+  AnswerNodes(GraphBuilder graph, String logits, int vocabularySize, int k, boolean exactProducts) {
     this.graph = graph;
     this.k = k;
+    this.exactProducts = exactProducts;
     this.blockSize = blockSize(vocabularySize, k);
     this.blocks = (vocabularySize + blockSize - 1) / blockSize;
     this.last = graph.longs("last_axis", -1);
@@ -203,17 +206,36 @@ final class AnswerNodes {
   }
 
   /**
-   * logZ · sum of p − sum of p · logit. Sums go by blocks, which rounds less than one of the whole
-   * vocabulary; what is left is about a millionth of the logits, where a sure row's entropy may be
-   * less than that.
+   * logZ · sum of p − sum of p · logit. What is left is a millionth or so of the logits off, which
+   * may be more than a sure row's entropy.
    */
   private void addEntropy(String logZ) {
-    String products = graph.node("Mul", "prob_logits", List.of(blockedProbs, blockedLogits));
-    String expected = sum("expected_logit", sum("block_expected", products, 0), 1);
+    String expected = exactProducts ? dotProduct() : sumOfProducts();
     String mass = sum("mass", blockMasses, 1);
     String whole = graph.node("Mul", "mass_log_z", List.of(mass, logZ));
     String entropy = graph.node("Sub", "rounded_entropy", List.of(whole, expected));
     graph.node("Relu", ScoringGraph.ENTROPY, List.of(entropy));
+  }
+
+  /** [r, 1, n] · [r, 1, n]ᵀ: a sixth of the time of the other way, and no memory. */
+  private String dotProduct() {
+    String middle = graph.longs("middle_axis", 1);
+    String product =
+        graph.node(
+            "FusedMatMul",
+            GraphBuilder.MICROSOFT,
+            List.of("expected_logit.product"),
+            List.of(
+                graph.node("Unsqueeze", "prob_rows", List.of(probs, middle)),
+                graph.node("Unsqueeze", "logit_rows", List.of(logits, middle))),
+            attribute("transB", 1));
+    return graph.node("Squeeze", "expected_logit", List.of(product, middle));
+  }
+
+  /** By blocks, which rounds less than one sum of the whole vocabulary. */
+  private String sumOfProducts() {
+    String products = graph.node("Mul", "prob_logits", List.of(blockedProbs, blockedLogits));
+    return sum("expected_logit", sum("block_expected", products, 0), 1);
   }
 
   private void addLogprobs(String name, String ids, String logZ) {

@@ -6,6 +6,7 @@ import static io.reflux.model.onnx.GraphBuilder.INT64;
 import static io.reflux.model.onnx.GraphBuilder.attribute;
 
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.onnx.Chunks.Answer;
@@ -61,7 +62,7 @@ public final class ScoringGraph {
   /** int64 [r, draws]; only with draws. */
   public static final String DRAWN_IDS = "drawn_ids";
 
-  /** Logits of a chunk, in elements; about three float32 tensors of so many are alive at once. */
+  /** Logits of a chunk, in elements; two float32 tensors of so many are alive at once. */
   private static final int CHUNK_LOGITS = 8 << 20;
 
   /** Below this a product reads the head's weights too often. */
@@ -132,7 +133,9 @@ public final class ScoringGraph {
       Matrix head = trunk.headMatrix();
       chunks.open();
       String logits = trunk.head(LOGITS, chunks.take(hidden), head);
-      AnswerNodes nodes = new AnswerNodes(graph, logits, config.vocabularySize(), k);
+      // Only a GPU has a reason for another element type, and there products may be TF32.
+      boolean exactProducts = options.type() == DType.F32;
+      AnswerNodes nodes = new AnswerNodes(graph, logits, config.vocabularySize(), k, exactProducts);
       nodes.add(chunks.take(TARGETS), chunks.take(SUPPORT));
       if (draws > 0) {
         nodes.addDraws(chunks.take(UNIFORMS));
