@@ -59,7 +59,8 @@ final class RemoteBackend implements TeacherBackend {
                 remote.apiKey()),
             text,
             settings.topK(),
-            maxSequence);
+            maxSequence,
+            new SamplingOptions(settings.temperature(), 1, 0, 1));
     log.info("teacher: {}", teacher.description());
     if (settings.rolloutEncoding().equals("support") && !teacher.givesSupport()) {
       log.info(

@@ -73,13 +73,14 @@ public final class RemoteTeacher implements AutoCloseable {
    * @param text the same model's, here
    * @param topK likeliest ids wanted a position
    * @param maxSequence longest sequence that will be asked about
+   * @param sampling as of answers that will be asked for
    * @throws RefluxException in one line, what does not fit
    */
   public static RemoteTeacher open(
-      RemoteOptions options, ModelText text, int topK, int maxSequence) {
+      RemoteOptions options, ModelText text, int topK, int maxSequence, SamplingOptions sampling) {
     RemoteTeacher teacher = new RemoteTeacher(options, text, topK, maxSequence);
     try {
-      teacher.meet(maxSequence).join();
+      teacher.meet(maxSequence, sampling).join();
       return teacher;
     } catch (CompletionException e) {
       teacher.close();
@@ -91,12 +92,13 @@ public final class RemoteTeacher implements AutoCloseable {
     }
   }
 
-  private CompletableFuture<Void> meet(int maxSequence) {
+  private CompletableFuture<Void> meet(int maxSequence, SamplingOptions sampling) {
     return models()
         .thenCompose(
             served -> {
               ServedModel model = ServedModel.choose(served, options.model());
               requireApi(model);
+              requireWhole(model);
               requireRoom(model, maxSequence);
               return api.identify(http, model);
             })
@@ -112,8 +114,7 @@ public final class RemoteTeacher implements AutoCloseable {
                 api.answer(
                         http,
                         identity.model(),
-                        new AnswerAsk(
-                            trialAsk.tokenIds(), 1, SamplingOptions.GREEDY, text.stopIds()))
+                        new AnswerAsk(trialAsk.tokenIds(), 1, sampling, text.stopIds()))
                     .result())
         .thenAccept(answered -> {});
   }
@@ -134,6 +135,18 @@ public final class RemoteTeacher implements AutoCloseable {
                 + options.url()
                 + " says it is)");
       }
+    }
+  }
+
+  /** SGLang's /generate does not go by a model's name, and would speak for the model beneath. */
+  private void requireWhole(ServedModel model) {
+    if (options.api() == RemoteApi.SGLANG && !model.parent().isEmpty()) {
+      throw new RefluxException(
+          "reflux.score.remote.model: "
+              + model.id()
+              + ", an adapter of "
+              + model.parent()
+              + " (expected: a whole model, on an SGLang server)");
     }
   }
 

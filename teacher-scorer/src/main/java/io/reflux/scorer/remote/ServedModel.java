@@ -14,9 +14,10 @@ import java.util.Optional;
  * @param id by which calls name it
  * @param root where its weights came from, "" where the server does not say
  * @param owner the kind of server, "" where it does not say
+ * @param parent the model that this one is an adapter of, "" where it is none
  * @param longest tokens of prompt and answer; 0 where the server does not say
  */
-record ServedModel(String id, String root, String owner, long longest) {
+record ServedModel(String id, String root, String owner, String parent, long longest) {
 
   /** Reads {@code /v1/models}. */
   static List<ServedModel> list(JsonParser json) throws IOException {
@@ -36,7 +37,7 @@ record ServedModel(String id, String root, String owner, long longest) {
   }
 
   private static ServedModel read(JsonParser json) throws IOException {
-    String[] texts = {"", "", ""};
+    String[] texts = {"", "", "", ""};
     long[] longest = {0};
     JsonWalk.object(
         json,
@@ -46,6 +47,7 @@ record ServedModel(String id, String root, String owner, long longest) {
             case "id" -> texts[0] = JsonWalk.text(json, name);
             case "root" -> texts[1] = JsonWalk.text(json, name);
             case "owned_by" -> texts[2] = JsonWalk.text(json, name);
+            case "parent" -> texts[3] = JsonWalk.text(json, name);
             case "max_model_len" -> {
               if (json.currentToken() != JsonToken.VALUE_NULL) {
                 // Where a tokenizer sets no limit, servers pass on its 1e30.
@@ -55,7 +57,7 @@ record ServedModel(String id, String root, String owner, long longest) {
             default -> json.skipChildren();
           }
         });
-    return new ServedModel(texts[0], texts[1], texts[2], longest[0]);
+    return new ServedModel(texts[0], texts[1], texts[2], texts[3], longest[0]);
   }
 
   /**

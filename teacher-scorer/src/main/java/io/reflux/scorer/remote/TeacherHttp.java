@@ -128,7 +128,8 @@ final class TeacherHttp implements AutoCloseable {
     Duration overall = perAttempt.plus(LONGEST_BACKOFF).multipliedBy(options.attempts());
     // HTTP/1.1 by name: neither server speaks HTTP/2, and some proxies stumble over the upgrade.
     WebClientBuilder builder =
-        WebClient.builder(options.url().replaceFirst("^http", "h1").replaceFirst("^h1:", "h1c:"))
+        WebClient.builder(
+                options.url().replaceFirst("^https:", "h1:").replaceFirst("^http:", "h1c:"))
             .factory(factory)
             .responseTimeout(overall)
             .writeTimeout(perAttempt)

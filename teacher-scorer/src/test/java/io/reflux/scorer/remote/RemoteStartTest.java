@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.reflux.model.LanguageModel;
+import io.reflux.model.runtime.SamplingOptions;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.scorer.TinyTeacher;
 import java.io.IOException;
@@ -70,7 +71,7 @@ class RemoteStartTest {
   }
 
   private static void open(RemoteOptions options, int k, int longest) {
-    RemoteTeacher.open(options, model.text(), k, longest).close();
+    RemoteTeacher.open(options, model.text(), k, longest, new SamplingOptions(1, 1, 0, 1)).close();
   }
 
   private static AbstractThrowableAssert<?, ?> refused(RemoteOptions options) {
@@ -151,6 +152,25 @@ class RemoteStartTest {
     server.owner("sglang");
     refused(plain(RemoteApi.VLLM))
         .hasMessageStartingWith("reflux.score.remote.api: vllm (expected: sglang, which http");
+  }
+
+  @Test
+  void anAdapterThatSglangWouldPassOverIsRefused() {
+    serve(RemoteApi.SGLANG);
+    server.parent("base");
+    refused(plain(RemoteApi.SGLANG))
+        .hasMessage(
+            "reflux.score.remote.model: teacher, an adapter of base"
+                + " (expected: a whole model, on an SGLang server)");
+  }
+
+  @Test
+  void aServerWithoutEncryptionIsNotAskedWithIt() {
+    serve(RemoteApi.SGLANG);
+    String url = server.url().replace("http:", "https:");
+    refused(options(url, RemoteApi.SGLANG, Optional.empty(), Optional.of("key")))
+        .hasMessageStartingWith("reflux.score.remote.url: " + url + "/v1/models: ")
+        .hasMessageNotContaining("HTTP ");
   }
 
   @Test

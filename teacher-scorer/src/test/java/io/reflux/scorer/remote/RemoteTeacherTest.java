@@ -91,7 +91,9 @@ class RemoteTeacherTest {
   }
 
   private RemoteTeacher teacher(RemoteOptions options) {
-    RemoteTeacher teacher = RemoteTeacher.open(options, model.text(), K, TinyTeacher.MAX_POSITIONS);
+    RemoteTeacher teacher =
+        RemoteTeacher.open(
+            options, model.text(), K, TinyTeacher.MAX_POSITIONS, SamplingOptions.GREEDY);
     open.add(teacher);
     return teacher;
   }

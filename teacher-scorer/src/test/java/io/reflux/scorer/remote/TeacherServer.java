@@ -66,6 +66,7 @@ public final class TeacherServer implements AutoCloseable {
   private volatile String modelId = "teacher";
   private volatile String root = "org/teacher";
   private volatile String owner;
+  private volatile String parent;
   private volatile int longest = LONGEST;
   private volatile int mostLogprobs = MOST_LOGPROBS;
   private volatile Optional<String> apiKey = Optional.empty();
@@ -128,6 +129,7 @@ public final class TeacherServer implements AutoCloseable {
     faults.clear();
     tokenizer = text;
     owner = api.key();
+    parent = null;
     longest = LONGEST;
     mostLogprobs = MOST_LOGPROBS;
     apiKey = Optional.empty();
@@ -140,6 +142,10 @@ public final class TeacherServer implements AutoCloseable {
   void model(String id, String servedRoot) {
     modelId = id;
     root = servedRoot;
+  }
+
+  void parent(String name) {
+    parent = name;
   }
 
   void owner(String name) {
@@ -263,6 +269,7 @@ public final class TeacherServer implements AutoCloseable {
         .put("created", System.nanoTime())
         .put("owned_by", owner)
         .put("root", root)
+        .put("parent", parent)
         .put("max_model_len", longest);
     return models;
   }
