@@ -1,5 +1,6 @@
 package io.reflux.bench;
 
+import io.reflux.bench.labels.LabelsBenchmark;
 import io.reflux.bench.score.ScoreBenchmark;
 import java.util.List;
 

@@ -1,0 +1,242 @@
+package io.reflux.bench.labels;
+
+import io.reflux.bench.Benchmark;
+import io.reflux.bench.BenchmarkOption;
+import io.reflux.bench.BenchmarkOptions;
+import io.reflux.bench.Result;
+import io.reflux.bench.labels.Blocks.Labels;
+import io.reflux.bench.labels.Distributions.Ids;
+import io.reflux.bench.labels.Distributions.Row;
+import io.reflux.bench.labels.Samples.Column;
+import io.reflux.bench.labels.Samples.Key;
+import io.reflux.schemas.labels.LabelBlock;
+import io.reflux.schemas.labels.LabelEncoding;
+import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.SoftLabelFormatException;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+
+/** Bytes, truth and speed of every encoding of soft labels, beside codecs that others published. */
+public final class LabelsBenchmark implements Benchmark {
+  private static final Encoding TOPK = new Encoding(LabelEncoding.TOPK, 50);
+  private static final Encoding SAMPLED = new Encoding(LabelEncoding.SAMPLED, 50);
+
+  private final Size chosen;
+
+  /**
+   * How much to measure.
+   *
+   * @param rows labelled tokens of a record
+   * @param passes over a record a run, for the clock
+   * @param warmUps timed runs that do not count
+   */
+  record Size(int vocabulary, int rows, int runs, int passes, int warmUps) {
+    static final Size FULL = new Size(151_936, 64, 7, 300, 12);
+    static final Size QUICK = new Size(151_936, 32, 3, 150, 6);
+  }
+
+  public LabelsBenchmark() {
+    this(null);
+  }
+
+  /**
+   * @param size null to go by {@link BenchmarkOptions#quick}
+   */
+  LabelsBenchmark(Size size) {
+    this.chosen = size;
+  }
+
+  @Override
+  public String name() {
+    return "labels";
+  }
+
+  @Override
+  public String description() {
+    return "soft-label codec: bytes a token, what survives, encoding and decoding speed";
+  }
+
+  @Override
+  public Set<BenchmarkOption> options() {
+    return Set.of(BenchmarkOption.PLOT);
+  }
+
+  @Override
+  public Result run(BenchmarkOptions options, PrintWriter progress) throws Exception {
+    Size size = chosen != null ? chosen : options.quick() ? Size.QUICK : Size.FULL;
+    Result.Builder result = new Result.Builder(name());
+    Samples samples = new Samples();
+    Distributions distributions = new Distributions(size.vocabulary(), options.seed());
+    Random random = new Random(options.seed());
+    Shape shape = new Shape();
+    for (int run = 0; run < size.runs(); run++) {
+      progress.printf("labels: run %d of %d%n", run + 1, size.runs());
+      progress.flush();
+      List<Timed> timed = new ArrayList<>();
+      for (Ids ids : Ids.values()) {
+        List<Row> rows = distributions.rows(size.rows(), ids);
+        shape.add(rows);
+        for (Encoding encoding : Encoding.ALL) {
+          timed.add(measure(new Key(encoding, ids), rows, size, random, samples));
+        }
+      }
+      for (int warmUp = 0; run == 0 && warmUp < size.warmUps(); warmUp++) {
+        time(timed, size, new Samples());
+      }
+      time(timed, size, samples);
+    }
+    headlines(samples, result);
+    conditions(size, shape, result);
+    result.table(samples.table()).table(Published.table(size.vocabulary()));
+    if (options.plot().isPresent()) {
+      Path file = options.plot().get();
+      LabelPlot.write(file, samples, size.vocabulary());
+      progress.println("drawn: " + file);
+      progress.flush();
+    }
+    return result.build();
+  }
+
+  private record Timed(Key key, LabelBlock block, byte[] bytes) {}
+
+  private static Timed measure(Key key, List<Row> rows, Size size, Random random, Samples samples)
+      throws IOException, SoftLabelFormatException {
+    Labels labels = Blocks.of(rows, key.encoding(), random);
+    byte[] bytes = SoftLabelCodec.encode(labels.block(), size.vocabulary());
+    LabelBlock decoded = SoftLabelCodec.decode(bytes, size.vocabulary());
+    Quality quality = Quality.of(rows, labels, decoded, random);
+    samples.add(key, Column.BYTES_PER_TOKEN, (double) bytes.length / rows.size());
+    samples.add(
+        key,
+        Column.RECORD_BYTES_PER_TOKEN,
+        WireRecord.bytesPerToken(rows, bytes, size.vocabulary(), random));
+    samples.add(key, Column.RECONSTRUCTION_KL, quality.reconstructionKl());
+    if (!Double.isNaN(quality.evenTailKl())) {
+      samples.add(key, Column.EVEN_TAIL_KL, quality.evenTailKl());
+    }
+    samples.add(key, Column.GRADIENT_ANGLE, quality.gradient().meanAngle());
+    samples.add(key, Column.GRADIENT_ANGLE_TOGETHER, quality.gradient().angle());
+    samples.add(key, Column.GRADIENT_NORM, quality.gradient().norm());
+    samples.add(key, Column.EXPECTED_ANGLE, quality.expected().meanAngle());
+    samples.add(key, Column.EXPECTED_ANGLE_TOGETHER, quality.expected().angle());
+    samples.add(key, Column.EXPECTED_NORM, quality.expected().norm());
+    if (quality.renormalised() != null) {
+      samples.add(key, Column.RENORMALISED_ANGLE, quality.renormalised().meanAngle());
+      samples.add(key, Column.RENORMALISED_ANGLE_TOGETHER, quality.renormalised().angle());
+      samples.add(key, Column.RENORMALISED_NORM, quality.renormalised().norm());
+    }
+    return new Timed(key, labels.block(), bytes);
+  }
+
+  private static void time(List<Timed> all, Size size, Samples samples)
+      throws SoftLabelFormatException {
+    long kept = 0;
+    for (Timed timed : all) {
+      double tokens = (double) size.passes() * size.rows();
+      long started = System.nanoTime();
+      for (int pass = 0; pass < size.passes(); pass++) {
+        kept += SoftLabelCodec.encode(timed.block(), size.vocabulary()).length;
+      }
+      long between = System.nanoTime();
+      for (int pass = 0; pass < size.passes(); pass++) {
+        kept += SoftLabelCodec.decode(timed.bytes(), size.vocabulary()).rows();
+      }
+      long ended = System.nanoTime();
+      samples.add(timed.key(), Column.ENCODE_NANOS_PER_TOKEN, (between - started) / tokens);
+      samples.add(timed.key(), Column.DECODE_NANOS_PER_TOKEN, (ended - between) / tokens);
+    }
+    if (kept == 0) {
+      throw new IllegalStateException("nothing was encoded");
+    }
+  }
+
+  private static void headlines(Samples samples, Result.Builder result) {
+    Key topK = new Key(TOPK, Ids.EVEN);
+    Key sampled = new Key(SAMPLED, Ids.EVEN);
+    for (double bytes : samples.all(topK, Column.BYTES_PER_TOKEN)) {
+      result.sample("topk50_bytes_per_token", bytes, "bytes");
+    }
+    for (double bytes : samples.all(sampled, Column.BYTES_PER_TOKEN)) {
+      result.sample("sampled50_bytes_per_token", bytes, "bytes");
+    }
+    for (double kl : samples.all(topK, Column.RECONSTRUCTION_KL)) {
+      result.sample("reconstruction_kl", kl, "nats");
+    }
+    for (double nanos : samples.all(topK, Column.DECODE_NANOS_PER_TOKEN)) {
+      result.sample("decode_tokens_per_second", 1e9 / nanos, "tokens/s");
+    }
+    for (double nanos : samples.all(topK, Column.ENCODE_NANOS_PER_TOKEN)) {
+      result.sample("encode_tokens_per_second", 1e9 / nanos, "tokens/s");
+    }
+  }
+
+  /** What the made-up distributions are like. */
+  private static final class Shape {
+    private int rows;
+    private double entropy;
+    private double mass;
+    private double distinct;
+    private double kl;
+
+    void add(List<Row> more) {
+      for (Row row : more) {
+        rows++;
+        entropy += row.entropy();
+        for (int id : Blocks.largest(row.teacher(), TOPK.size())) {
+          mass += row.teacher()[id];
+        }
+        for (int id = 0; id < row.teacher().length; id++) {
+          double p = row.teacher()[id];
+          distinct += 1 - Math.pow(1 - p, SAMPLED.size());
+          kl += p == 0 ? 0 : p * Math.log(p / row.student()[id]);
+        }
+      }
+    }
+  }
+
+  private static void conditions(Size size, Shape shape, Result.Builder result) {
+    result
+        .condition("vocabulary", size.vocabulary())
+        .condition("rows_a_record", size.rows())
+        .condition("threads", 1)
+        .condition(
+            "distributions",
+            ("made up: power laws by rank, noise %s a rank, entropy log-normal of median %s, sigma"
+                    + " %s, %s to %s nats")
+                .formatted(
+                    Distributions.TEACHER_NOISE,
+                    Distributions.MEDIAN_ENTROPY,
+                    Distributions.ENTROPY_SIGMA,
+                    Distributions.LEAST_ENTROPY,
+                    Distributions.MOST_ENTROPY))
+        .condition(
+            "student",
+            "the teacher's logits / %s, with normal noise of %s"
+                .formatted(Distributions.STUDENT_TEMPERATURE, Distributions.STUDENT_NOISE))
+        .condition(
+            "ids",
+            "even: any id is as likely as any other, which the figures use; zipf: by ln(id + %s) +"
+                    .formatted(Distributions.ZIPF_OFFSET)
+                + " %s N(0, 1)".formatted(Distributions.ZIPF_NOISE))
+        .condition("mean_entropy", shape.entropy / shape.rows)
+        .condition("mean_mass_of_top_50", shape.mass / shape.rows)
+        .condition("mean_distinct_ids_of_50_draws", shape.distinct / shape.rows)
+        .condition("mean_kl_of_student_from_teacher", shape.kl / shape.rows)
+        .condition(
+            "gradient",
+            "of the loss in the student's logits against softmax(z) - p: mean angle of a position,"
+                + " angle of a record's positions together, ratio of lengths; expected: mean over "
+                + Quality.DRAWS_OF_A_ROW
+                + " labels of a row where they are drawn; renormalised: the ids alone, made to sum"
+                + " to one")
+        .condition(
+            "record_bytes_per_token",
+            "of a labelled token: Avro with as long a prompt, lz4, one record a batch, key and"
+                + " batch header");
+  }
+}
