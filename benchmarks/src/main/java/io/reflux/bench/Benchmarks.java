@@ -1,5 +1,6 @@
 package io.reflux.bench;
 
+import io.reflux.bench.kills.ScoreKillsBenchmark;
 import io.reflux.bench.labels.LabelsBenchmark;
 import io.reflux.bench.score.ScoreBenchmark;
 import java.util.List;
@@ -10,6 +11,6 @@ public final class Benchmarks {
 
   /** In the order that {@code reflux bench --list} shows. */
   public static List<Benchmark> all() {
-    return List.of(new ModelBenchmark(), new LabelsBenchmark(), new ScoreBenchmark());
+    return List.of(new ModelBenchmark(), new LabelsBenchmark(), new ScoreBenchmark(), new ScoreKillsBenchmark());
   }
 }

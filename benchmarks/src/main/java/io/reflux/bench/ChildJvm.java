@@ -12,6 +12,10 @@ import java.util.concurrent.TimeUnit;
  * process does, however that happens; a main class that should not outlive it reads it.
  */
 public final class ChildJvm implements AutoCloseable {
+  /** Without it logback writes every debug line that Kafka has. */
+  private static final String QUIET =
+      "-Dlogback.configurationFile=io/reflux/bench/child-logback.xml";
+
   private final Process process;
   private final Path log;
 
@@ -29,6 +33,7 @@ public final class ChildJvm implements AutoCloseable {
       throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.add(QUIET);
     command.addAll(flags);
     command.add(main.getName());
     command.addAll(arguments);
