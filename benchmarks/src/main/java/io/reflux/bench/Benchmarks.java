@@ -11,6 +11,10 @@ public final class Benchmarks {
 
   /** In the order that {@code reflux bench --list} shows. */
   public static List<Benchmark> all() {
-    return List.of(new ModelBenchmark(), new LabelsBenchmark(), new ScoreBenchmark(), new ScoreKillsBenchmark());
+    return List.of(
+        new ModelBenchmark(),
+        new LabelsBenchmark(),
+        new ScoreBenchmark(),
+        new ScoreKillsBenchmark());
   }
 }

@@ -20,9 +20,11 @@ final class KilledScorer {
         new ScorerService(
             Configs.scorer(
                 Map.of(
-                    "teacher", arguments[0],
+                    "teacher",
+                    arguments[0],
                     // The same name each time: what a kill left half done is taken up at once.
-                    "instance", "killed")),
+                    "instance",
+                    "killed")),
             Configs.clients(arguments[1], arguments[2], arguments[3]),
             new SimpleMeterRegistry());
     scorer.start();

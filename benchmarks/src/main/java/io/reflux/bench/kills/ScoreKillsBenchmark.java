@@ -30,8 +30,8 @@ import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Kills a scorer with SIGKILL under load, starts it again under the same name, and at the end counts
- * under read_committed: every request must have exactly one label.
+ * Kills a scorer with SIGKILL under load, starts it again under the same name, and at the end
+ * counts under read_committed: every request must have exactly one label.
  */
 public final class ScoreKillsBenchmark implements Benchmark {
   private static final String PREFIX = "kills.";
@@ -177,11 +177,7 @@ public final class ScoreKillsBenchmark implements Benchmark {
   }
 
   private static void count(
-      KafkaClients clients,
-      List<String> requests,
-      int vocabulary,
-      int kills,
-      Result.Builder result)
+      KafkaClients clients, List<String> requests, int vocabulary, int kills, Result.Builder result)
       throws SoftLabelFormatException {
     Map<String, Integer> labels = new HashMap<>();
     for (SoftLabels label : LabelLedger.labels(clients)) {

@@ -37,7 +37,13 @@ final class Blocks {
         int[] ids = flat(rows.stream().map(row -> largest(row.teacher(), size)).toList());
         yield new Labels(
             new TopKBlock(
-                count, size, ids, logprobs(rows, ids, size), tails(rows, ids, size), token, entropy),
+                count,
+                size,
+                ids,
+                logprobs(rows, ids, size),
+                tails(rows, ids, size),
+                token,
+                entropy),
             new int[0]);
       }
       case SAMPLED -> {

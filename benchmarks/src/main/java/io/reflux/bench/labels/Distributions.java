@@ -11,8 +11,8 @@ import java.util.Random;
  * vocabulary. Not safe for use by several threads.
  *
  * <p>By rank the teacher's are power laws with noise, some sharp and some flat: their entropies are
- * log-normal. That is the mix in which 50 draws name about 12 ids, as is reported of language models
- * (arXiv 2503.16870).
+ * log-normal. That is the mix in which 50 draws name about 12 ids, as is reported of language
+ * models (arXiv 2503.16870).
  */
 final class Distributions {
   static final double MEDIAN_ENTROPY = 1.5;
@@ -92,7 +92,8 @@ final class Distributions {
     for (int id = 0; id < vocabulary; id++) {
       studentLogits[id] = logits[id] / STUDENT_TEMPERATURE + STUDENT_NOISE * random.nextGaussian();
     }
-    return new Row(teacher, softmax(studentLogits), entropy(teacher), new Draws(teacher).next(random));
+    return new Row(
+        teacher, softmax(studentLogits), entropy(teacher), new Draws(teacher).next(random));
   }
 
   private int[] shuffled() {

@@ -90,12 +90,7 @@ final class LabelPlot {
       svg.text(LEFT - 10, y(tick) + 4.5, 13, FAINT_INK, Anchor.END, number(tick) + "°");
     }
     svg.text((LEFT + RIGHT) / 2, BOTTOM + 44, 13, INK, Anchor.MIDDLE, "bytes a labelled token");
-    svg.upwards(
-        26,
-        (TOP + BOTTOM) / 2,
-        13,
-        INK,
-        "angle to the gradient of the whole distribution");
+    svg.upwards(26, (TOP + BOTTOM) / 2, 13, INK, "angle to the gradient of the whole distribution");
     svg.text(
         RIGHT - 8,
         BOTTOM - 10,
@@ -130,8 +125,7 @@ final class LabelPlot {
       double atX = points[2 * i];
       double atY = points[2 * i + 1];
       svg.dot(atX, atY, 5, TOPK_BLUE, WHITE);
-      svg.text(
-          atX - 8, atY + 16, 12, TOPK_BLUE, Anchor.END, "k=" + encodings.get(i).size());
+      svg.text(atX - 8, atY + 16, 12, TOPK_BLUE, Anchor.END, "k=" + encodings.get(i).size());
     }
   }
 

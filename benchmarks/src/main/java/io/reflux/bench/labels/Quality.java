@@ -56,8 +56,7 @@ record Quality(
       }
       evenTail += evenTailKl(row.teacher(), named);
       double[] truth = Gradients.full(row.teacher(), row.student());
-      gradient.add(
-          truth, Gradients.buckets(named.ids, named.logprobs, named.tail, row.student()));
+      gradient.add(truth, Gradients.buckets(named.ids, named.logprobs, named.tail, row.student()));
       renormalised.add(truth, Gradients.renormalised(named.ids, named.logprobs, row.student()));
     }
     return new Quality(
@@ -108,8 +107,7 @@ record Quality(
       Arrays.fill(ones, 1);
       expected.add(truth, Gradients.counts(ids, ones, ids.length, row.student()));
     }
-    return new Quality(
-        exact ? 0 : Double.POSITIVE_INFINITY, Double.NaN, gradient, expected, null);
+    return new Quality(exact ? 0 : Double.POSITIVE_INFINITY, Double.NaN, gradient, expected, null);
   }
 
   private static double evenTailKl(double[] p, Named named) {
@@ -127,7 +125,9 @@ record Quality(
     return sum;
   }
 
-  /** A bucket's share of a KL that is not below 0 even where the decoded masses miss 1 by a hair. */
+  /**
+   * A bucket's share of a KL that is not below 0 even where the decoded masses miss 1 by a hair.
+   */
   private static double kl(double p, double decoded) {
     return p == 0 ? decoded : p * Math.log(p / decoded) - p + decoded;
   }

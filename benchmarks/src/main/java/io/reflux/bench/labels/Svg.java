@@ -45,8 +45,7 @@ final class Svg {
     StringBuilder path = new StringBuilder();
     for (int i = 0; i < points.length; i += 2) {
       path.append(
-          String.format(
-              Locale.ROOT, "%s%.1f %.1f", i == 0 ? "M" : "L", points[i], points[i + 1]));
+          String.format(Locale.ROOT, "%s%.1f %.1f", i == 0 ? "M" : "L", points[i], points[i + 1]));
     }
     add(
         "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"%.1f\"%s/>",

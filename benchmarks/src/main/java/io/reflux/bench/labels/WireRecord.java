@@ -33,8 +33,7 @@ final class WireRecord {
   /** Bytes on the broker for each labelled token; prompts are as long as what is labelled. */
   static double bytesPerToken(List<Row> rows, byte[] labels, int vocabulary, Random random)
       throws IOException {
-    List<Integer> prompt =
-        rows.stream().map(row -> new Draws(row.teacher()).next(random)).toList();
+    List<Integer> prompt = rows.stream().map(row -> new Draws(row.teacher()).next(random)).toList();
     List<Integer> response = rows.stream().map(Row::token).toList();
     String id = new UUID(random.nextLong(), random.nextLong()).toString();
     SoftLabels record =
@@ -68,8 +67,7 @@ final class WireRecord {
 
   private static String fingerprint(Random random) {
     StringBuilder text = new StringBuilder();
-    IntStream.range(0, 64)
-        .forEach(i -> text.append(Character.forDigit(random.nextInt(16), 16)));
+    IntStream.range(0, 64).forEach(i -> text.append(Character.forDigit(random.nextInt(16), 16)));
     return text.toString();
   }
 }

@@ -1,7 +1,7 @@
 package io.reflux.bench.score;
 
 import ai.onnxruntime.OrtException;
-import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.Timer;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.bench.Result;
 import io.reflux.bench.kafka.Configs;
@@ -27,6 +27,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.producer.Producer;
 
 /**
@@ -114,7 +115,7 @@ final class EndToEnd {
             .sample("end_to_end_tokens_per_second" + suffix, runTokens / endToEnd, "tokens/s")
             .sample("bare_tokens_per_second" + suffix, runTokens / alone.seconds(), "tokens/s")
             .sample("bare_padding_share" + suffix, alone.padding(), "");
-        sampleBatches(config.batchTokens());
+        sampleBatches(endToEnd, result);
       }
       if (watch.deadLetters() > 0) {
         throw new RefluxException("bench: dead letters: " + watch.deadLetters());
@@ -180,24 +181,32 @@ final class EndToEnd {
   }
 
   private void forgetBatches() {
-    since("scored_tokens_total");
-    since("padded_tokens_total");
-    since("batches_total");
+    sampleBatches(1, new Result.Builder(""));
   }
 
-  private void sampleBatches(int budget) {
+  /** What the scorer says of the run itself. */
+  private void sampleBatches(double seconds, Result.Builder into) {
     double scored = since("scored_tokens_total");
     double padded = since("padded_tokens_total");
-    double batches = since("batches_total");
-    result
-        .sample("padding_share" + suffix, 1 - scored / padded, "")
-        .sample("batch_fill" + suffix, padded / (batches * budget), "");
+    into.sample("padding_share" + suffix, 1 - scored / padded, "")
+        .sample("batch_fill" + suffix, padded / since("batch_budget_tokens_total"), "")
+        .sample("device_busy_share" + suffix, since("device_busy_seconds_total") / seconds, "")
+        .sample("label_latency" + suffix, sinceMean("label_latency"), "s");
   }
 
   /** What a counter grew by since it was last asked for. */
   private double since(String name) {
-    Counter counter = meters.find(name).counter();
-    double now = counter == null ? 0 : counter.count();
+    return grownBy(name, meters.get(name).meter().measure().iterator().next().getValue());
+  }
+
+  /** Mean of a timer's values since it was last asked for, seconds. */
+  private double sinceMean(String name) {
+    Timer timer = meters.get(name).timer();
+    return grownBy(name + " total", timer.totalTime(TimeUnit.SECONDS))
+        / grownBy(name + " count", timer.count());
+  }
+
+  private double grownBy(String name, double now) {
     Double last = before.put(name, now);
     return now - (last == null ? 0 : last);
   }

@@ -1,0 +1,71 @@
+package io.reflux.bench.labels;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.reflux.bench.labels.Distributions.Ids;
+import io.reflux.bench.labels.Distributions.Row;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+class DistributionsTest {
+  private static final int VOCABULARY = 4000;
+
+  @Test
+  void sameSeedGivesSameRows() {
+    Row first = new Distributions(VOCABULARY, 5).rows(2, Ids.ZIPF).get(1);
+    Row second = new Distributions(VOCABULARY, 5).rows(2, Ids.ZIPF).get(1);
+    assertThat(first.teacher()).containsExactly(second.teacher());
+    assertThat(first.student()).containsExactly(second.student());
+    assertThat(first.token()).isEqualTo(second.token());
+  }
+
+  @Test
+  void someAreSharpAndSomeAreFlat() {
+    List<Row> rows = new Distributions(VOCABULARY, 1).rows(40, Ids.EVEN);
+    for (Row row : rows) {
+      assertThat(Arrays.stream(row.teacher()).sum()).isCloseTo(1, within(1e-9));
+      assertThat(Arrays.stream(row.student()).sum()).isCloseTo(1, within(1e-9));
+    }
+    assertThat(rows.stream().mapToDouble(Row::entropy).min().orElseThrow()).isLessThan(0.8);
+    assertThat(rows.stream().mapToDouble(Row::entropy).max().orElseThrow()).isGreaterThan(3);
+  }
+
+  @Test
+  void zipfPrefersLowIds() {
+    assertThat(meanOfTop(Ids.ZIPF)).isLessThan(meanOfTop(Ids.EVEN) / 2);
+  }
+
+  private static double meanOfTop(Ids ids) {
+    return new Distributions(VOCABULARY, 1)
+        .rows(10, ids).stream()
+            .flatMapToInt(row -> Arrays.stream(Blocks.largest(row.teacher(), 20)))
+            .average()
+            .orElseThrow();
+  }
+
+  @Test
+  void largestAreLikeASortsFirst() {
+    double[] values = new Random(2).doubles(300).toArray();
+    double[] sorted = values.clone();
+    Arrays.sort(sorted);
+    int[] ids = Blocks.largest(values, 10);
+    for (int i = 0; i < ids.length; i++) {
+      assertThat(values[ids[i]]).isEqualTo(sorted[sorted.length - 1 - i]);
+    }
+  }
+
+  @Test
+  void drawsFollowProbabilities() {
+    Draws draws = new Draws(new double[] {0, 0.5, 0, 0.25, 0.25, 0});
+    int[] counts = new int[6];
+    for (int id : draws.next(20_000, new Random(3))) {
+      counts[id]++;
+    }
+    assertThat(counts[0] + counts[2] + counts[5]).isZero();
+    assertThat(counts[1]).isBetween(9_700, 10_300);
+    assertThat(counts[3]).isBetween(4_700, 5_300);
+  }
+}
