@@ -194,7 +194,7 @@ class RefluxTest {
     assertThat(run("bench", "labels", "--quick", "--json", file.toString()).code()).isZero();
     JsonNode json = new ObjectMapper().readTree(file.toFile());
     assertThat(json.get("name").asText()).isEqualTo("labels");
-    assertThat(json.at("/figures/v1024_k16_bytes_per_token").asDouble()).isPositive();
+    assertThat(json.at("/figures/topk50_bytes_per_token").asDouble()).isPositive();
     assertThat(json.at("/conditions/runs").asInt()).isEqualTo(3);
     assertThat(json.at("/conditions/processor").asText()).isNotBlank();
   }

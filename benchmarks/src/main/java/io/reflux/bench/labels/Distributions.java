@@ -2,7 +2,6 @@ package io.reflux.bench.labels;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
 
@@ -24,6 +23,9 @@ final class Distributions {
   static final double STUDENT_NOISE = 0.5;
   static final double ZIPF_OFFSET = 200;
   static final double ZIPF_NOISE = 2;
+
+  /** Turns keys into whole numbers that tell them apart. */
+  private static final double ZIPF_KEY_SCALE = 1e6;
 
   private static final int EXPONENTS = 64;
   private static final double LEAST_EXPONENT = 0.9;
@@ -107,14 +109,13 @@ final class Distributions {
   }
 
   private int[] byZipf() {
-    double[] keys = new double[vocabulary];
-    Integer[] ids = new Integer[vocabulary];
+    long[] keyed = new long[vocabulary];
     for (int id = 0; id < vocabulary; id++) {
-      keys[id] = Math.log(id + ZIPF_OFFSET) + ZIPF_NOISE * random.nextGaussian();
-      ids[id] = id;
+      double key = Math.log(id + ZIPF_OFFSET) + ZIPF_NOISE * random.nextGaussian();
+      keyed[id] = ((long) (key * ZIPF_KEY_SCALE) << 32) | id;
     }
-    Arrays.sort(ids, Comparator.comparingDouble(id -> keys[id]));
-    return Arrays.stream(ids).mapToInt(Integer::intValue).toArray();
+    Arrays.sort(keyed);
+    return Arrays.stream(keyed).mapToInt(key -> (int) key).toArray();
   }
 
   /** The exponent whose power law has about such an entropy. */

@@ -17,17 +17,17 @@ import java.util.Locale;
  */
 final class LabelPlot {
   private static final int WIDTH = 960;
-  private static final int HEIGHT = 620;
+  private static final int HEIGHT = 650;
   private static final double LEFT = 84;
   private static final double RIGHT = 936;
   private static final double TOP = 92;
   private static final double BOTTOM = 520;
 
-  private static final double LEAST_BYTES = 16;
+  private static final double LEAST_BYTES = 8;
   private static final double MOST_BYTES = 1024;
   private static final double LEAST_ANGLE = 0.3;
   private static final double MOST_ANGLE = 90;
-  private static final double[] BYTES_TICKS = {16, 32, 64, 128, 256, 512, 1024};
+  private static final double[] BYTES_TICKS = {8, 16, 32, 64, 128, 256, 512, 1024};
   private static final double[] ANGLE_TICKS = {0.3, 1, 3, 10, 30, 90};
 
   private static final String INK = "#1f2937";
@@ -131,16 +131,15 @@ final class LabelPlot {
 
   private void drawSampled() {
     for (Encoding encoding : Encoding.ALL) {
-      if (encoding.kind() != LabelEncoding.SAMPLED) {
-        continue;
+      if (encoding.kind() == LabelEncoding.SAMPLED) {
+        double atX = x(bytes(encoding));
+        double one = y(of(encoding, Column.GRADIENT_ANGLE_TOGETHER));
+        double mean = y(of(encoding, Column.EXPECTED_ANGLE_TOGETHER));
+        svg.line(SAMPLED_GREEN, 1.5, "3 3", atX, one, atX, mean);
+        svg.dot(atX, one, 5, WHITE, SAMPLED_GREEN);
+        svg.dot(atX, mean, 5, SAMPLED_GREEN, WHITE);
+        svg.text(atX - 9, mean + 14, 12, SAMPLED_GREEN, Anchor.END, "N=" + encoding.size());
       }
-      double atX = x(bytes(encoding));
-      double one = y(of(encoding, Column.GRADIENT_ANGLE_TOGETHER));
-      double mean = y(of(encoding, Column.EXPECTED_ANGLE_TOGETHER));
-      svg.line(SAMPLED_GREEN, 1.5, "3 3", atX, one, atX, mean);
-      svg.dot(atX, one, 5, WHITE, SAMPLED_GREEN);
-      svg.dot(atX, mean, 5, SAMPLED_GREEN, WHITE);
-      svg.text(atX + 9, one + 4, 12, SAMPLED_GREEN, Anchor.START, "N=" + encoding.size());
     }
   }
 
@@ -149,54 +148,64 @@ final class LabelPlot {
     double atX = x(bytes(encoding));
     double atY = y(of(encoding, Column.EXPECTED_ANGLE_TOGETHER));
     svg.square(atX, atY, 5, true, SUPPORT_PURPLE, WHITE);
-    svg.text(atX - 10, atY + 16, 12, SUPPORT_PURPLE, Anchor.END, "k=50");
+    svg.text(atX - 10, atY + 16, 12, SUPPORT_PURPLE, Anchor.END, "k=" + encoding.size());
   }
 
   private void drawPublished() {
-    boolean above = false;
     for (Published one : Published.all(vocabulary)) {
       if (one.like() == null) {
         continue;
       }
       double atX = x(one.bytes());
+      boolean drawn = one.like().kind() == LabelEncoding.SAMPLED;
       double atY =
           y(
               of(
                   one.like(),
-                  one.like().kind() == LabelEncoding.SAMPLED
-                      ? Column.GRADIENT_ANGLE_TOGETHER
-                      : Column.RENORMALISED_ANGLE_TOGETHER));
-      svg.square(atX, atY, 4.5, false, PUBLISHED_ORANGE, WHITE);
-      boolean crowded = one.bytes() > 500;
-      above = crowded ? !above : true;
-      svg.text(
-          crowded ? atX + 8 : atX,
-          above ? atY - 11 : atY + 20,
-          12,
-          PUBLISHED_ORANGE,
-          crowded && !above ? Anchor.MIDDLE : Anchor.MIDDLE,
-          one.name());
+                  drawn ? Column.GRADIENT_ANGLE_TOGETHER : Column.RENORMALISED_ANGLE_TOGETHER));
+      if (drawn) {
+        double mean = y(of(one.like(), Column.EXPECTED_ANGLE_TOGETHER));
+        svg.line(PUBLISHED_ORANGE, 1.5, "3 3", atX, atY, atX, mean);
+        svg.square(atX, mean, 4.5, false, PUBLISHED_ORANGE, WHITE);
+        svg.square(atX, atY, 4.5, false, WHITE, PUBLISHED_ORANGE);
+      } else {
+        svg.square(atX, atY, 4.5, false, PUBLISHED_ORANGE, WHITE);
+      }
+      name(one, atX, atY);
+    }
+  }
+
+  /** Beside its mark, on the side where no other's is. */
+  private void name(Published one, double atX, double atY) {
+    if (one.bytes() < 300) {
+      svg.text(atX + 10, atY + 4, 12, PUBLISHED_ORANGE, Anchor.START, one.name());
+    } else if (one.bytes() < 500) {
+      svg.text(atX - 10, atY + 4, 12, PUBLISHED_ORANGE, Anchor.END, one.name());
+    } else {
+      boolean above = one.bytes() < 520;
+      svg.text(atX, atY + (above ? -11 : 21), 12, PUBLISHED_ORANGE, Anchor.MIDDLE, one.name());
     }
   }
 
   private void legend() {
-    double y = HEIGHT - 28;
-    svg.dot(36, y - 4, 5, TOPK_BLUE, WHITE);
-    svg.text(48, y, 13, INK, Anchor.START, "top k with its tail");
-    svg.square(192, y - 4, 5, true, SUPPORT_PURPLE, WHITE);
-    svg.text(204, y, 13, INK, Anchor.START, "the rollout's own ids");
-    svg.dot(358, y - 4, 5, WHITE, SAMPLED_GREEN);
-    svg.text(370, y, 13, INK, Anchor.START, "N draws: one label, and");
-    svg.dot(522, y - 4, 5, SAMPLED_GREEN, WHITE);
+    double y = HEIGHT - 58;
+    svg.dot(LEFT + 6, y - 4, 5, TOPK_BLUE, WHITE);
+    svg.text(LEFT + 18, y, 13, INK, Anchor.START, "top k and the tail's mass");
+    svg.dot(LEFT + 206, y - 4, 5, SAMPLED_GREEN, WHITE);
+    svg.text(LEFT + 218, y, 13, INK, Anchor.START, "N draws");
+    svg.square(LEFT + 306, y - 4, 5, true, SUPPORT_PURPLE, WHITE);
+    svg.text(LEFT + 318, y, 13, INK, Anchor.START, "at the rollout's own ids");
+    svg.square(LEFT + 496, y - 4, 4.5, false, PUBLISHED_ORANGE, WHITE);
+    svg.text(LEFT + 508, y, 13, INK, Anchor.START, "published; top k renormalised, as trainers do");
     svg.text(
-        534,
-        y,
-        13,
-        INK,
+        LEFT,
+        y + 26,
+        12,
+        FAINT_INK,
         Anchor.START,
-        "the mean of " + Quality.DRAWS_OF_A_ROW + " (unbiased: it falls on)");
-    svg.square(772, y - 4, 4.5, false, PUBLISHED_ORANGE, WHITE);
-    svg.text(784, y, 13, INK, Anchor.START, "published, renormalised");
+        "Hollow: one label of draws alone. Filled: the mean of "
+            + Quality.DRAWS_OF_A_ROW
+            + " labels of a position. Draws are unbiased: theirs goes on falling with every label.");
   }
 
   private double bytes(Encoding encoding) {

@@ -37,7 +37,7 @@ public final class LabelsBenchmark implements Benchmark {
    */
   record Size(int vocabulary, int rows, int runs, int passes, int warmUps) {
     static final Size FULL = new Size(151_936, 64, 7, 300, 12);
-    static final Size QUICK = new Size(151_936, 32, 3, 150, 6);
+    static final Size QUICK = new Size(151_936, 16, 3, 300, 6);
   }
 
   public LabelsBenchmark() {

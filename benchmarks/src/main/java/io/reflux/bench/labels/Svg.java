@@ -74,10 +74,11 @@ final class Svg {
         onCorner ? String.format(Locale.ROOT, " transform=\"rotate(45 %.1f %.1f)\"", x, y) : "");
   }
 
-  /** A line of text. */
+  /** A line of text, readable over lines too. */
   void text(double x, double y, double size, String fill, Anchor anchor, String text) {
     add(
-        "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%.1f\" fill=\"%s\" text-anchor=\"%s\">%s</text>",
+        "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%.1f\" fill=\"%s\" text-anchor=\"%s\""
+            + " stroke=\"#ffffff\" stroke-width=\"3\" paint-order=\"stroke\">%s</text>",
         x, y, size, fill, anchor.name().toLowerCase(Locale.ROOT), escape(text));
   }
 

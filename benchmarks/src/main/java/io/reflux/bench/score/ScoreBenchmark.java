@@ -128,7 +128,8 @@ public final class ScoreBenchmark implements Benchmark {
         .condition(
             "bare",
             "same graph, session options and sequences; sorted by length under the same token"
-                + " budget before the clock starts; outputs read; the scorer idle beside it")
+                + " budget, with at most a tenth of padding, before the clock starts; outputs read;"
+                + " the scorer idle beside it")
         .condition(
             "in_graph_topk",
             "hidden %d, %d layers, V %d, k %d, batches of %d x %d; copied out into pinned memory"
