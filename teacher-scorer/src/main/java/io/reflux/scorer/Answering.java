@@ -143,6 +143,11 @@ final class Answering {
     return new IdsKey(question.promptIds(), question.maxTokens());
   }
 
+  /** Whether there is nothing to answer, and nothing is being answered. */
+  boolean isIdle() {
+    return open == 0 && waiting.isEmpty();
+  }
+
   /** Forgets work that was dropped. */
   void forgetDropped() {
     waiting.removeIf(Work::isDropped);

@@ -95,8 +95,6 @@ final class Batcher<T> {
   void removeIf(Predicate<T> gone) {
     List<Entry<T>> leaving = waiting.stream().filter(entry -> gone.test(entry.item())).toList();
     leaving.forEach(this::take);
-    requests.removeAll(leaving);
-    rollouts.removeAll(leaving);
   }
 
   int size() {

@@ -180,6 +180,11 @@ final class Labelling {
     return open < availability.limit(teacher.lanes(), nanoTime.getAsLong());
   }
 
+  /** Whether there is nothing to label, and nothing is being labelled. */
+  boolean isIdle() {
+    return open == 0 && alone.isEmpty() && batcher.size() == 0;
+  }
+
   /** Whether labels of so many bytes were finished since this was last true. */
   boolean takeFinishedBytes(long bytes) {
     if (finishedBytes < bytes) {

@@ -120,7 +120,7 @@ final class ScoringLoop {
     List<Work> freshRequests = requests.poll(wait);
     freshRequests.forEach(this::begin);
     meters.received(freshRequests.size());
-    List<Work> freshRollouts = rollouts.poll(wait);
+    List<Work> freshRollouts = rollouts.poll(freshRequests.isEmpty() ? wait : Duration.ZERO);
     freshRollouts.forEach(this::begin);
     boolean requestsMoved = requests.takePartitionsMoved();
     boolean rolloutsMoved = rollouts.takePartitionsMoved();
@@ -259,7 +259,9 @@ final class ScoringLoop {
 
   private boolean isCommitDue() {
     return nanoTime.getAsLong() - committedNanos >= commitIntervalNanos
-        || labelling.takeFinishedBytes(COMMIT_BYTES);
+        || labelling.takeFinishedBytes(COMMIT_BYTES)
+        // Whatever was taken in is done: there is nothing to gather.
+        || (labelling.isIdle() && answering.isIdle());
   }
 
   private void committed(

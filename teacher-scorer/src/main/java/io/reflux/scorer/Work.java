@@ -1,6 +1,8 @@
 package io.reflux.scorer;
 
 import io.opentelemetry.context.Context;
+import io.reflux.schemas.avro.Message;
+import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.Traces;
 import io.reflux.schemas.kafka.Undecodable;
@@ -13,11 +15,15 @@ import org.apache.kafka.common.TopicPartition;
  * thread; once it is done, others may read it.
  */
 final class Work {
+  /** Of plain English, roughly. */
+  private static final int CHARACTERS_A_TOKEN = 4;
+
   private final Kind kind;
   private final Received<? extends SpecificRecord> received;
   private final Undecodable undecodable;
   private final Context trace;
   private final long receivedNanos;
+  private final int textTokens;
   private Question question;
   private PendingAnswer answering;
   private LabelTask task;
@@ -39,6 +45,22 @@ final class Work {
     this.undecodable = undecodable;
     this.trace = trace;
     this.receivedNanos = receivedNanos;
+    this.textTokens = received == null ? 0 : characters(received.value()) / CHARACTERS_A_TOKEN;
+  }
+
+  private static int characters(SpecificRecord value) {
+    if (!(value instanceof MirroredRequest request)) {
+      return 0;
+    }
+    int characters = length(request.getPrompt()) + length(request.getResponse());
+    for (Message message : request.getMessages()) {
+      characters += length(message.getContent());
+    }
+    return characters;
+  }
+
+  private static int length(String text) {
+    return text == null ? 0 : text.length();
   }
 
   /**
@@ -109,12 +131,15 @@ final class Work {
     return readySinceNanos;
   }
 
-  /** Tokens that it takes up, as far as is known. */
+  /** Tokens that it takes up; a text that was cut still takes up all of itself. */
   int tokens() {
+    int known = 0;
     if (task != null) {
-      return task.sequence().length();
+      known = task.sequence().length();
+    } else if (question != null) {
+      known = question.promptIds().length + question.maxTokens();
     }
-    return question == null ? 0 : question.promptIds().length + question.maxTokens();
+    return Math.max(known, textTokens);
   }
 
   /** One more try to have it answered; returns the tries so far. */

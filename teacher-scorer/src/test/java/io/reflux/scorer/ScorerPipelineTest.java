@@ -209,6 +209,32 @@ class ScorerPipelineTest {
   }
 
   @Test
+  void longTextsAreTakenInFewAtATime() {
+    String text = "where is my order ".repeat(400);
+    for (int i = 0; i < 200; i++) {
+      var unused = mirror("r" + i, text, "soon " + i);
+    }
+    producer.flush();
+    ExecutorService codec = Executors.newSingleThreadExecutor();
+    FaultyBackend held = twoLanes(codec);
+    CompletableFuture<Void> gate = new CompletableFuture<>();
+    held.gate = gate;
+    // One poll of 64 records has more than that.
+    try (ScorerService scorer = scorer(held, codec, meters, "max-in-flight-tokens", "10000")) {
+      scorer.start();
+      Kafkas.await(
+          clients,
+          Topics.STATUS,
+          records -> held.asked.get() > 0 && meters.get("in_flight").gauge().value() > 0,
+          "the teacher to be asked");
+      assertThat(meters.get("in_flight").gauge().value()).isLessThan(200);
+      gate.complete(null);
+      assertOneLabelEach(200);
+    }
+    assertThat(meters.counter("truncated_total").count()).isEqualTo(200);
+  }
+
+  @Test
   void oneBadSequenceDoesNotHarmItsNeighbours() {
     ExecutorService codec = Executors.newSingleThreadExecutor();
     FaultyBackend backend = twoLanes(codec);
