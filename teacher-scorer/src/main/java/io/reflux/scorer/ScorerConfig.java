@@ -132,7 +132,7 @@ public interface ScorerConfig {
     @WithDefault("16")
     int concurrency();
 
-    /** Longest a call may take. */
+    /** Longest one attempt of a call may take, a whole answer included. */
     @WithDefault("60s")
     Duration timeout();
 

@@ -108,12 +108,12 @@ public final class RemoteTeacher implements AutoCloseable {
               knownAt = http.disturbances();
               return new TokenizerProbes(text).check(http, options.url(), found.model());
             })
-        .thenCompose(same -> api.score(http, identity.model(), trialAsk))
+        .thenCompose(same -> api.score(http, identity, trialAsk))
         .thenCompose(
             scored ->
                 api.answer(
                         http,
-                        identity.model(),
+                        identity,
                         new AnswerAsk(trialAsk.tokenIds(), 1, sampling, text.stopIds()))
                     .result())
         .thenAccept(answered -> {});
@@ -197,7 +197,8 @@ public final class RemoteTeacher implements AutoCloseable {
    * SHA-256 over what identifies this teacher as well as can be known: the server's kind and
    * version, its name of the model, where it had the weights from and, if it counts them, their
    * version; config.json, tokenizer.json and chat template here. It cannot see weights that were
-   * exchanged under one name, quantisation, or settings of the server that change its numbers.
+   * exchanged under one name on a server that does not count them, quantisation, or settings of the
+   * server that change its numbers.
    */
   public String fingerprint() {
     MessageDigest digest = TokenizerProbes.sha256();
@@ -256,7 +257,7 @@ public final class RemoteTeacher implements AutoCloseable {
 
   private CompletableFuture<LabelBlock> score(ScoreAsk ask) {
     return new Asking<>(
-            () -> new Call<>(api.score(http, identity.model(), ask), () -> {}),
+            () -> new Call<>(api.score(http, identity, ask), () -> {}),
             "a sequence of " + ask.tokenIds().length + " tokens")
         .start();
   }
@@ -271,8 +272,7 @@ public final class RemoteTeacher implements AutoCloseable {
     AnswerAsk ask = new AnswerAsk(promptIds, maxTokens, sampling, stopIds);
     Asking<int[]> asking =
         new Asking<>(
-            () -> api.answer(http, identity.model(), ask),
-            "an answer to " + promptIds.length + " tokens");
+            () -> api.answer(http, identity, ask), "an answer to " + promptIds.length + " tokens");
     return new Call<>(asking.start(), asking::cancel);
   }
 
@@ -354,8 +354,7 @@ public final class RemoteTeacher implements AutoCloseable {
 
   /** Scores a short sequence, to see whether the server works. */
   private CompletableFuture<Void> tried() {
-    return shared(
-        trial, () -> api.score(http, identity.model(), trialAsk).thenAccept(scored -> {}));
+    return shared(trial, () -> api.score(http, identity, trialAsk).thenAccept(scored -> {}));
   }
 
   /** Asks the server who it is, if it was disturbed since it was last asked. */

@@ -18,10 +18,10 @@ interface ServerApi {
   CompletableFuture<ServerIdentity> identify(TeacherHttp http, ServedModel model);
 
   /** Labels of a sequence. */
-  CompletableFuture<LabelBlock> score(TeacherHttp http, String model, ScoreAsk ask);
+  CompletableFuture<LabelBlock> score(TeacherHttp http, ServerIdentity server, ScoreAsk ask);
 
   /** Continues a prompt. */
-  Call<int[]> answer(TeacherHttp http, String model, AnswerAsk ask);
+  Call<int[]> answer(TeacherHttp http, ServerIdentity server, AnswerAsk ask);
 
   /**
    * A prompt to continue.

@@ -40,6 +40,7 @@ final class SglangApi implements ServerApi {
     private String finishMessage = "";
     private int finishStatus;
     private int matched = -1;
+    private String weights = "";
   }
 
   @Override
@@ -69,11 +70,13 @@ final class SglangApi implements ServerApi {
   }
 
   @Override
-  public CompletableFuture<LabelBlock> score(TeacherHttp http, String model, ScoreAsk ask) {
-    return ask.supportSize() > 0 ? support(http, ask) : topK(http, ask);
+  public CompletableFuture<LabelBlock> score(
+      TeacherHttp http, ServerIdentity server, ScoreAsk ask) {
+    return ask.supportSize() > 0 ? support(http, server, ask) : topK(http, server, ask);
   }
 
-  private CompletableFuture<LabelBlock> topK(TeacherHttp http, ScoreAsk ask) {
+  private CompletableFuture<LabelBlock> topK(
+      TeacherHttp http, ServerIdentity server, ScoreAsk ask) {
     TeacherHttp.Writer body =
         json -> {
           scoring(json, ask.tokenIds(), ask.tokenIds().length, ask.firstPosition());
@@ -84,7 +87,8 @@ final class SglangApi implements ServerApi {
             body,
             json -> {
               InputLogprobs read = readInput(json, "input_top_logprobs");
-              requireInput(read, ask.tokenIds(), ask.firstPosition(), ask.tokenIds().length);
+              requireInput(
+                  read, server, ask.tokenIds(), ask.firstPosition(), ask.tokenIds().length);
               return (LabelBlock) topRows(read, ask);
             })
         .result();
@@ -106,13 +110,14 @@ final class SglangApi implements ServerApi {
   }
 
   /** In pieces of some positions, one after the other: what they share is cached there. */
-  private CompletableFuture<LabelBlock> support(TeacherHttp http, ScoreAsk ask) {
+  private CompletableFuture<LabelBlock> support(
+      TeacherHttp http, ServerIdentity server, ScoreAsk ask) {
     SupportRows rows = new SupportRows(ask, vocabularySize, SUPPORT_ENTRIES);
-    return supportFrom(http, ask, rows).thenApply(done -> done.block());
+    return supportFrom(http, server, ask, rows).thenApply(done -> done.block());
   }
 
   private CompletableFuture<SupportRows> supportFrom(
-      TeacherHttp http, ScoreAsk ask, SupportRows rows) {
+      TeacherHttp http, ServerIdentity server, ScoreAsk ask, SupportRows rows) {
     if (rows.complete()) {
       return CompletableFuture.completedFuture(rows);
     }
@@ -130,7 +135,7 @@ final class SglangApi implements ServerApi {
             body,
             json -> {
               InputLogprobs read = readInput(json, "input_token_ids_logprobs");
-              requireInput(read, ask.tokenIds(), first, end);
+              requireInput(read, server, ask.tokenIds(), first, end);
               return read;
             })
         .result()
@@ -147,12 +152,12 @@ final class SglangApi implements ServerApi {
                     read.others.size(skipped + row),
                     read.tokens.logprob(token + row));
               }
-              return supportFrom(http, ask, rows);
+              return supportFrom(http, server, ask, rows);
             });
   }
 
   @Override
-  public Call<int[]> answer(TeacherHttp http, String model, AnswerAsk ask) {
+  public Call<int[]> answer(TeacherHttp http, ServerIdentity server, AnswerAsk ask) {
     TeacherHttp.Writer body =
         json -> {
           VllmApi.ids(json, "input_ids", ask.promptIds());
@@ -177,7 +182,7 @@ final class SglangApi implements ServerApi {
               json, "stop_token_ids", ask.stopIds().stream().mapToInt(i -> i).sorted().toArray());
           json.writeEndObject();
         };
-    return http.post(GENERATE, body, json -> readAnswer(json, ask));
+    return http.post(GENERATE, body, json -> readAnswer(json, server, ask));
   }
 
   private static void scoring(JsonGenerator json, int[] tokenIds, int end, int firstPosition)
@@ -194,7 +199,8 @@ final class SglangApi implements ServerApi {
     json.writeEndObject();
   }
 
-  private int[] readAnswer(JsonParser json, AnswerAsk ask) throws IOException {
+  private int[] readAnswer(JsonParser json, ServerIdentity server, AnswerAsk ask)
+      throws IOException {
     int[][] ids = {null};
     InputLogprobs[] meta = {null};
     JsonWalk.next(json);
@@ -211,7 +217,7 @@ final class SglangApi implements ServerApi {
     if (ids[0] == null || meta[0] == null) {
       throw ServerFault.wrong("output_ids or meta_info: missing");
     }
-    requireEnded(meta[0], ask.promptIds().length);
+    requireEnded(meta[0], server, ask.promptIds().length);
     return ask.ended(ids[0], meta[0].matched, vocabularySize);
   }
 
@@ -242,6 +248,8 @@ final class SglangApi implements ServerApi {
         name -> {
           if (name.equals("prompt_tokens")) {
             read.promptTokens = JsonWalk.id(json, name);
+          } else if (name.equals("weight_version")) {
+            read.weights = JsonWalk.text(json, name);
           } else if (name.equals("finish_reason")) {
             readFinish(json, read);
           } else if (name.equals("input_token_logprobs")) {
@@ -281,7 +289,19 @@ final class SglangApi implements ServerApi {
         });
   }
 
-  private static void requireEnded(InputLogprobs read, int promptTokens) {
+  private static void requireEnded(InputLogprobs read, ServerIdentity server, int promptTokens) {
+    // Weights can be exchanged while it runs; their labels must not go under one fingerprint.
+    boolean counted = !read.weights.isEmpty() && !server.weights().equals(Facts.UNKNOWN);
+    if (counted && !read.weights.equals(server.weights())) {
+      throw ServerFault.of(
+          Kind.AWAY,
+          "weight_version: "
+              + read.weights
+              + " (expected: "
+              + server.weights()
+              + ", as at the start; start the scorer anew to take the other teacher)",
+          null);
+    }
     if (read.finishType.equals("abort")) {
       throw ServerFault.of(
           read.finishStatus == 400 ? Kind.REFUSED : Kind.FAILED,
@@ -295,8 +315,9 @@ final class SglangApi implements ServerApi {
   }
 
   /** The answer is about the ids that were sent. */
-  private void requireInput(InputLogprobs read, int[] tokenIds, int first, int end) {
-    requireEnded(read, end);
+  private void requireInput(
+      InputLogprobs read, ServerIdentity server, int[] tokenIds, int first, int end) {
+    requireEnded(read, server, end);
     int rows = end - first;
     int skipped = read.tokens.count() - rows;
     requirePositions("input_token_logprobs", skipped, read.tokens.count(), rows);

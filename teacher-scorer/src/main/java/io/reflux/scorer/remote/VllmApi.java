@@ -61,7 +61,9 @@ final class VllmApi implements ServerApi {
   }
 
   @Override
-  public CompletableFuture<LabelBlock> score(TeacherHttp http, String model, ScoreAsk ask) {
+  public CompletableFuture<LabelBlock> score(
+      TeacherHttp http, ServerIdentity server, ScoreAsk ask) {
+    String model = server.model();
     TeacherHttp.Writer body =
         json -> {
           prompt(json, model, ask.tokenIds());
@@ -74,7 +76,8 @@ final class VllmApi implements ServerApi {
   }
 
   @Override
-  public Call<int[]> answer(TeacherHttp http, String model, AnswerAsk ask) {
+  public Call<int[]> answer(TeacherHttp http, ServerIdentity server, AnswerAsk ask) {
+    String model = server.model();
     TeacherHttp.Writer body =
         json -> {
           prompt(json, model, ask.promptIds());

@@ -388,6 +388,16 @@ class RemoteTeacherTest {
   }
 
   @Test
+  void weightsExchangedInMidRunAreNotTakenForTheOldOnes() {
+    TeacherServer server = server(RemoteApi.SGLANG);
+    RemoteTeacher teacher = teacher(server, RemoteApi.SGLANG);
+    server.weights("2");
+    assertThat(failure(teacher.score(ids, FIRST)))
+        .isInstanceOf(ServerUnavailableException.class)
+        .hasMessageContaining("weight_version: 2 (expected: default, as at the start");
+  }
+
+  @Test
   void noMoreCallsAtATimeThanAllowed() {
     TeacherServer server = server(RemoteApi.VLLM);
     RemoteTeacher teacher = teacher(server, RemoteApi.VLLM);

@@ -119,7 +119,7 @@ final class ServedScores {
         .put("decoded_token", text.tokenizer().decode(new int[] {id}, false));
   }
 
-  ObjectNode sglang(JsonNode body, int[] ids) {
+  ObjectNode sglang(JsonNode body, int[] ids, String weights) {
     JsonNode sampling = body.get("sampling_params");
     int max = sampling.get("max_new_tokens").asInt();
     ObjectNode answer = TeacherServer.JSON.createObjectNode();
@@ -135,7 +135,7 @@ final class ServedScores {
         finish.put("type", "stop").put("matched", out[out.length - 1]);
       }
     }
-    meta.put("prompt_tokens", ids.length).put("weight_version", "default");
+    meta.put("prompt_tokens", ids.length).put("weight_version", weights);
     if (body.path("return_logprob").asBoolean()) {
       inputLogprobs(meta, body, ids);
     }

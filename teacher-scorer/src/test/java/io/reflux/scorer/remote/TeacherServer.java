@@ -65,6 +65,7 @@ public final class TeacherServer implements AutoCloseable {
   private volatile ModelText tokenizer;
   private volatile String modelId = "teacher";
   private volatile String root = "org/teacher";
+  private volatile String weights = "default";
   private volatile String owner;
   private volatile String parent;
   private volatile int longest = LONGEST;
@@ -128,6 +129,7 @@ public final class TeacherServer implements AutoCloseable {
     always = Optional.empty();
     faults.clear();
     tokenizer = text;
+    weights = "default";
     owner = api.key();
     parent = null;
     longest = LONGEST;
@@ -142,6 +144,11 @@ public final class TeacherServer implements AutoCloseable {
   void model(String id, String servedRoot) {
     modelId = id;
     root = servedRoot;
+  }
+
+  /** Of SGLang: other weights, in mid-run. */
+  void weights(String version) {
+    weights = version;
   }
 
   void parent(String name) {
@@ -239,7 +246,7 @@ public final class TeacherServer implements AutoCloseable {
                       .put("model_path", root)
                       .put("tokenizer_path", root)
                       .put("is_generation", true)
-                      .put("weight_version", "default"));
+                      .put("weight_version", weights));
       case "/get_server_info" ->
           vllm
               ? missing()
@@ -314,7 +321,7 @@ public final class TeacherServer implements AutoCloseable {
               400));
     }
     ObjectNode good =
-        api == RemoteApi.VLLM ? scores.vllm(body, ids, modelId) : scores.sglang(body, ids);
+        api == RemoteApi.VLLM ? scores.vllm(body, ids, modelId) : scores.sglang(body, ids, weights);
     return fault.isEmpty()
         ? json(HttpStatus.OK, good)
         : misbehave(context, fault.get(), new Spoiling(api, good));
