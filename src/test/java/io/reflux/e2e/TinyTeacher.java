@@ -22,6 +22,13 @@ final class TinyTeacher {
   }
 
   static Path write(Path folder) throws IOException {
+    return write(folder, 300);
+  }
+
+  /**
+   * @param vocabulary ids of its tokenizer; another number, another tokenizer
+   */
+  static Path write(Path folder, int vocabulary) throws IOException {
     List<PromptResponse> lines = new ArrayList<>();
     for (int i = 0; i < 300; i++) {
       lines.add(
@@ -30,8 +37,13 @@ final class TinyTeacher {
     Files.createDirectories(folder);
     Pretrainer.run(
         lines,
-        PretrainOptions.of(Shape.parse("vocab=300,hidden=32,layers=1,heads=2,kv-heads=1,ffn=64"))
-            .withEpochs(3),
+        PretrainOptions.of(
+                Shape.parse(
+                    "vocab=" + vocabulary + ",hidden=32,layers=1,heads=2,kv-heads=1,ffn=64"))
+            // Some hundred small steps: sure of what it says, and soon done.
+            .withBatchTokens(512)
+            .withLearningRate(0.01)
+            .withEpochs(5),
         folder,
         progress -> {});
     return folder;
