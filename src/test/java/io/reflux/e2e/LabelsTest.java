@@ -130,7 +130,8 @@ class LabelsTest {
     // Once on policy, new prompts are answered by the student, and the answers come back labelled.
     awaitTrue("60 steps", () -> progress().stream().anyMatch(p -> p.getStep() > 60));
     submit(250, 60);
-    awaitTrue("a rollout's labels", () -> !LoopTopics.readAll(clients, Topics.ROLLOUT_LABELS).isEmpty());
+    awaitTrue(
+        "a rollout's labels", () -> !LoopTopics.readAll(clients, Topics.ROLLOUT_LABELS).isEmpty());
     awaitTrue(
         "a student that has learnt",
         () ->
@@ -260,8 +261,8 @@ class LabelsTest {
   }
 
   /** Every field that a reader relies on. */
-  private static void assertWhole(
-      SoftLabels labels, LanguageModel teacher, LabelEncoding encoding) throws Exception {
+  private static void assertWhole(SoftLabels labels, LanguageModel teacher, LabelEncoding encoding)
+      throws Exception {
     assertThat(labels.getSegment()).isEqualTo("tests");
     assertThat(labels.getSamplingProbability()).isEqualTo(1);
     assertThat(labels.getRequestedAt()).isBetween(Instant.now().minusSeconds(300), Instant.now());
