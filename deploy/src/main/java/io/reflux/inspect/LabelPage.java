@@ -292,7 +292,8 @@ final class LabelPage {
     boolean drawn = reading.encoding() == LabelEncoding.SAMPLED;
     int rank = row.rank();
     AttributedStyle tone = rank == 1 ? LIKELIEST : rank > 1 ? NAMED : OUTSIDE;
-    boolean known = drawn || !row.named().isEmpty() && row.named().get(0).id() != -1;
+    boolean known =
+        drawn || (!row.named().isEmpty() && row.named().get(0).id() != LabelReading.NO_ID);
     tone = !row.counts() ? DIM : known ? tone : PLAIN;
     AttributedStyle plain = row.counts() ? PLAIN : DIM;
 

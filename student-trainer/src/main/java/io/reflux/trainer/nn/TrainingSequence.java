@@ -48,7 +48,7 @@ public record TrainingSequence(
         && (targets.ids.length != rows * targets.k
             || targets.logprobs.length != rows * targets.k
             || targets.tailLogMass.length != rows
-            || targets.klOffsets != null && targets.klOffsets.length != rows)) {
+            || (targets.klOffsets != null && targets.klOffsets.length != rows))) {
       throw new IllegalArgumentException(
           "targets: %d ids, %d logprobs, %d tails (expected: %d rows of %d)"
               .formatted(
