@@ -222,6 +222,30 @@ class ScorerTest {
   }
 
   @Test
+  void entropyIsThatOfTheProbabilitiesInEveryElementType() {
+    // Element types differ in how the graph sums it up.
+    ModelConfig config = SmallModels.withVocabulary(300);
+    Weights weights = RandomModel.variedWeights(config, 3);
+    int[] tokens = new Random(5).ints(40, 0, 300).toArray();
+    for (Precision precision : List.of(Precision.F32, Precision.F16)) {
+      RuntimeOptions runtime = new RuntimeOptions(1, Device.CPU, precision);
+      try (Scorer all = new Scorer(config, weights, 300, runtime);
+          Scorer few = new Scorer(config, weights, 4, runtime)) {
+        Scores whole = all.score(List.of(ScoreRequest.of(tokens, 1))).get(0);
+        Scores top = few.score(List.of(ScoreRequest.of(tokens, 1))).get(0);
+        for (int row = 0; row < whole.rows(); row++) {
+          double entropy = 0;
+          for (int i = row * 300; i < (row + 1) * 300; i++) {
+            entropy -= Math.exp(whole.topLogprobs()[i]) * whole.topLogprobs()[i];
+          }
+          assertThat((double) whole.entropy()[row]).isCloseTo(entropy, within(2e-5));
+          assertThat((double) top.entropy()[row]).isCloseTo(entropy, within(2e-5));
+        }
+      }
+    }
+  }
+
+  @Test
   void ofEqualLogitsTheLowerIdComesFirst() {
     ModelConfig config = SmallModels.withVocabulary(1024);
     // Every fourth id has the same embedding, so that there are 256 equals of each logit.
