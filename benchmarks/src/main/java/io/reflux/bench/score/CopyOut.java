@@ -15,17 +15,26 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Map;
 
-/**
- * The other way to score: all logits leave the graph, into memory that is made once and used again,
- * and Java finds top k, mass and entropy in them.
- */
+/** The other way to score: all logits leave the graph, and Java finds top k and masses in them. */
 final class CopyOut implements AutoCloseable {
+  /** How logits come to Java. */
+  enum Way {
+    /** The runtime makes a tensor, and its Java library copies it: what a first draft does. */
+    COPIED,
+    /**
+     * The runtime writes into Java's own memory, made once: nothing is copied but a row at a time.
+     */
+    PINNED
+  }
+
+  private final Way way;
   private final int vocabulary;
   private final int k;
   private final BareSession session;
   private ByteBuffer memory = ByteBuffer.allocateDirect(0);
 
-  CopyOut(ModelConfig config, Weights weights, int k) throws IOException, OrtException {
+  CopyOut(ModelConfig config, Weights weights, int k, Way way) throws IOException, OrtException {
+    this.way = way;
     this.vocabulary = config.vocabularySize();
     this.k = k;
     this.session = BareSession.logits(config, weights);
@@ -38,6 +47,17 @@ final class CopyOut implements AutoCloseable {
 
   /** Scores of all rows of a batch, end to end; without support and draws. */
   Scores score(Inputs batch) throws OrtException {
+    return way == Way.COPIED ? copied(batch) : pinned(batch);
+  }
+
+  private Scores copied(Inputs batch) throws OrtException {
+    try (OrtSession.Result result = session.run(batch, Map.of())) {
+      OnnxTensor logits = (OnnxTensor) result.get(ScoringGraph.LOGITS).orElseThrow();
+      return RowScores.of(logits.getFloatBuffer(), vocabulary, k, batch.targets());
+    }
+  }
+
+  private Scores pinned(Inputs batch) throws OrtException {
     int bytes = Math.multiplyExact(Math.multiplyExact(batch.rows(), vocabulary), Float.BYTES);
     if (memory.capacity() < bytes) {
       memory = ByteBuffer.allocateDirect(bytes);

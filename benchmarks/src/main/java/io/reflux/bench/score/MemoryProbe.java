@@ -54,7 +54,7 @@ final class MemoryProbe {
             batch -> scorer.score(batch.stream().map(s -> ScoreRequest.of(s.ids(), 1)).toList()));
       }
     } else {
-      try (CopyOut copyOut = new CopyOut(model.config(), model.weights(), k)) {
+      try (CopyOut copyOut = new CopyOut(model.config(), model.weights(), k, CopyOut.Way.PINNED)) {
         int most = CopyOut.mostRows(model.config().vocabularySize()) / tokens;
         measure(
             model.config().vocabularySize(),

@@ -132,7 +132,9 @@ public final class ScoreBenchmark implements Benchmark {
                 + " the scorer idle beside it")
         .condition(
             "in_graph_topk",
-            "hidden %d, %d layers, V %d, k %d, batches of %d x %d; copied out into pinned memory"
+            ("hidden %d, %d layers, V %d, k %d, batches of %d x %d; copied out by the runtime's Java"
+                    + " library, or pinned: written into memory of Java's that is used again; then a"
+                    + " heap and two passes a row")
                 .formatted(
                     size.topK().model().hidden(),
                     size.topK().model().layers(),

@@ -15,12 +15,14 @@ import io.reflux.model.runtime.Scores;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class CopyOutTest {
   /** A race between ways that give different answers would say nothing. */
-  @Test
-  void saysWhatTheGraphSays() throws Exception {
+  @ParameterizedTest
+  @EnumSource
+  void saysWhatTheGraphSays(CopyOut.Way way) throws Exception {
     ModelConfig config = new RandomTeachers.Size(700, 32, 64, 2, 4, 2, 64).config(List.of(0));
     Weights weights = RandomModel.variedWeights(config, 3);
     Random random = new Random(3);
@@ -28,7 +30,7 @@ class CopyOutTest {
         IntStream.of(20, 9, 14).mapToObj(n -> random.ints(n, 0, 700).toArray()).toList();
     int k = 7;
     try (Scorer scorer = new Scorer(config, weights, k, RuntimeOptions.DEFAULT);
-        CopyOut copyOut = new CopyOut(config, weights, k)) {
+        CopyOut copyOut = new CopyOut(config, weights, k, way)) {
       List<Scores> expected =
           scorer.score(batch.stream().map(ids -> ScoreRequest.of(ids, 2)).toList());
       Scores scores =
