@@ -17,9 +17,12 @@ final class BitWriter {
   void write(int value, int count) {
     pending = (pending << count) | (value & ((1L << count) - 1));
     pendingBits += count;
+    if (size + Long.BYTES > bytes.length) {
+      bytes = Arrays.copyOf(bytes, bytes.length * 2);
+    }
     while (pendingBits >= 8) {
       pendingBits -= 8;
-      append((byte) (pending >>> pendingBits));
+      bytes[size++] = (byte) (pending >>> pendingBits);
     }
   }
 
@@ -58,6 +61,15 @@ final class BitWriter {
     write(value, 8);
   }
 
+  /** Between bytes only. */
+  void writeBytes(byte[] values) {
+    if (size + values.length + Long.BYTES > bytes.length) {
+      bytes = Arrays.copyOf(bytes, Math.max(bytes.length * 2, size + values.length + Long.BYTES));
+    }
+    System.arraycopy(values, 0, bytes, size, values.length);
+    size += values.length;
+  }
+
   /** 7 bits a byte, lowest first, the top bit set on all but the last. */
   void writeVarint(int value) {
     int left = value;
@@ -80,12 +92,5 @@ final class BitWriter {
 
   int size() {
     return size;
-  }
-
-  private void append(byte value) {
-    if (size == bytes.length) {
-      bytes = Arrays.copyOf(bytes, size * 2);
-    }
-    bytes[size++] = value;
   }
 }

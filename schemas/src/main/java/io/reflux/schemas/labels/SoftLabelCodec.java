@@ -1,12 +1,14 @@
 package io.reflux.schemas.labels;
 
-import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.zip.CRC32C;
 
-/** The bytes of {@code SoftLabels.labels}; docs/SOFT_LABELS.md describes the formats. */
+/**
+ * The bytes of {@code SoftLabels.labels}; docs/SOFT_LABELS.md describes the formats, and to what
+ * error each brings back what.
+ */
 public final class SoftLabelCodec {
   /** Highest format tag that this build reads. */
   public static final int MAX_FORMAT = 4;
@@ -15,70 +17,48 @@ public final class SoftLabelCodec {
   public static final int MAX_VOCABULARY_SIZE = 1 << 20;
 
   /** Most ids in a block; a lying header asks for no more memory than this. */
-  private static final int MAX_ENTRIES = 1 << 26;
+  static final int MAX_ENTRIES = 1 << 26;
 
-  private static final int TOPK = 2;
-  private static final int SAMPLED = 3;
-  private static final int SUPPORT = 4;
   private static final int CHECKSUM_BYTES = 4;
 
   private SoftLabelCodec() {}
 
   /**
-   * Encodes a block.
+   * Encodes a block: top-k as format 2, draws as 3, a support's log-probs as 4.
    *
-   * @throws IllegalArgumentException when a row is no distribution: an id outside the vocabulary or
-   *     twice, log-probs above 0, not a number or not likeliest first
+   * @throws IllegalArgumentException when a row is none: an id outside the vocabulary or twice,
+   *     log-probs above 0, not a number or not likeliest first, counts that are not of the draws
    */
   public static byte[] encode(LabelBlock block, int vocabularySize) {
+    requireVocabulary(vocabularySize);
+    BitWriter out = new BitWriter(64);
+    if (block instanceof TopKBlock topK) {
+      TopKFormat2Writer.encode(topK, vocabularySize, out);
+    } else if (block instanceof SampledBlock sampled) {
+      SampledFormat.encode(sampled, vocabularySize, out);
+    } else if (block instanceof SupportBlock support) {
+      SupportFormat.encode(support, vocabularySize, out);
+    }
+    out.align();
+    return withChecksum(out.array(), out.size());
+  }
+
+  static void requireVocabulary(int vocabularySize) {
     if (vocabularySize < 1 || vocabularySize > MAX_VOCABULARY_SIZE) {
       throw new IllegalArgumentException(
           "vocabularySize: " + vocabularySize + " (expected: 1 to " + MAX_VOCABULARY_SIZE + ")");
     }
-    BitWriter out = new BitWriter(1024);
-    if (block instanceof TopKBlock topK) {
-      writeHeader(TOPK, vocabularySize, block.rows(), topK.k(), out);
-      writeInts(topK.ids(), out);
-      writeFloats(topK.logprobs(), out);
-      writeFloats(topK.tailLogMass(), out);
-    } else if (block instanceof SampledBlock sampled) {
-      writeHeader(SAMPLED, vocabularySize, block.rows(), sampled.draws(), out);
-      writeInts(sampled.starts(), out);
-      writeInts(sampled.ids(), out);
-      writeInts(sampled.counts(), out);
-    } else if (block instanceof SupportBlock support) {
-      writeHeader(SUPPORT, vocabularySize, block.rows(), support.k(), out);
-      out.write(support.supportChecksum(), 32);
-      writeFloats(support.logprobs(), out);
-      writeFloats(support.tailLogMass(), out);
-    }
-    writeFloats(block.tokenLogprobs(), out);
-    writeFloats(block.entropy(), out);
-    out.write(checksum(out.array(), out.size()), 32);
-    return Arrays.copyOf(out.array(), out.size());
   }
 
-  private static void writeHeader(int tag, int vocabularySize, int rows, int width, BitWriter out) {
-    out.writeByte(tag);
-    out.writeVarint(vocabularySize);
-    out.writeVarint(rows);
-    out.writeVarint(width);
-  }
-
-  private static void writeInts(int[] values, BitWriter out) {
-    for (int value : values) {
-      out.write(value, 32);
-    }
-  }
-
-  private static void writeFloats(float[] values, BitWriter out) {
-    for (float value : values) {
-      out.write(Float.floatToIntBits(value), 32);
-    }
+  /** The first bytes of an array and their checksum. */
+  static byte[] withChecksum(byte[] body, int length) {
+    byte[] bytes = Arrays.copyOf(body, length + CHECKSUM_BYTES);
+    ByteBuffer.wrap(bytes, length, CHECKSUM_BYTES).putInt(checksum(bytes, length));
+    return bytes;
   }
 
   /**
-   * Decodes a block of any encoding.
+   * Decodes a block of any format that was ever released.
    *
    * @param vocabularySize what the bytes must be of
    * @throws SoftLabelFormatException when the bytes are of another format or vocabulary, or damaged
@@ -89,7 +69,7 @@ public final class SoftLabelCodec {
       throw new SoftLabelFormatException("Soft labels: no bytes");
     }
     int tag = bytes[0] & 0xff;
-    if (tag < 1 || tag > MAX_FORMAT) {
+    if (tag < TopKFormat1.FORMAT || tag > MAX_FORMAT) {
       throw new SoftLabelFormatException(
           "Unknown label format " + tag + ", this build reads up to " + MAX_FORMAT);
     }
@@ -98,61 +78,13 @@ public final class SoftLabelCodec {
       throw new SoftLabelFormatException(
           "Soft labels are damaged: " + bytes.length + " bytes whose checksum does not hold");
     }
-    if (tag == 1) {
-      return TopKFormat.decode(bytes, vocabularySize);
-    }
-    ByteBuffer in = ByteBuffer.wrap(bytes, 1, end - 1);
-    try {
-      int vocabulary = readVarint(in);
-      if (vocabulary != vocabularySize) {
-        throw new SoftLabelFormatException(
-            "Soft labels of vocabulary " + vocabulary + " (expected: " + vocabularySize + ")");
-      }
-      int rows = readVarint(in);
-      int k = readVarint(in);
-      if ((long) rows * k > MAX_ENTRIES || rows > in.remaining()) {
-        throw new SoftLabelFormatException("Soft labels are damaged: " + rows + " rows of " + k);
-      }
-      LabelBlock block =
-          switch (tag) {
-            case TOPK ->
-                new TopKBlock(
-                    rows,
-                    k,
-                    ints(in, rows * k),
-                    floats(in, rows * k),
-                    floats(in, rows),
-                    floats(in, rows),
-                    floats(in, rows));
-            case SAMPLED -> {
-              int[] starts = ints(in, rows + 1);
-              yield new SampledBlock(
-                  rows,
-                  k,
-                  starts,
-                  ints(in, starts[rows]),
-                  ints(in, starts[rows]),
-                  floats(in, rows),
-                  floats(in, rows));
-            }
-            default ->
-                new SupportBlock(
-                    rows,
-                    k,
-                    in.getInt(),
-                    floats(in, rows * k),
-                    floats(in, rows),
-                    floats(in, rows),
-                    floats(in, rows));
-          };
-      if (in.hasRemaining()) {
-        throw new SoftLabelFormatException(
-            "Soft labels: " + in.remaining() + " bytes after the last row");
-      }
-      return block;
-    } catch (IllegalArgumentException | BufferUnderflowException e) {
-      throw new SoftLabelFormatException("Soft labels are damaged: " + e.getMessage());
-    }
+    BitReader in = new BitReader(bytes, 1, end);
+    return switch (tag) {
+      case TopKFormat1.FORMAT -> TopKFormat1.decode(in, vocabularySize);
+      case TopKFormat2.TAG -> TopKFormat2.decode(in, bytes, vocabularySize);
+      case SampledFormat.TAG -> SampledFormat.decode(in, vocabularySize);
+      default -> SupportFormat.decode(in, vocabularySize);
+    };
   }
 
   /**
@@ -172,43 +104,7 @@ public final class SoftLabelCodec {
             + " (expected: topk)");
   }
 
-  private static int readVarint(ByteBuffer in) throws SoftLabelFormatException {
-    long value = 0;
-    for (int shift = 0; shift < 35; shift += 7) {
-      int next = in.get();
-      value |= (long) (next & 0x7f) << shift;
-      if (next >= 0 && value <= Integer.MAX_VALUE) {
-        return (int) value;
-      }
-    }
-    throw new SoftLabelFormatException("Soft labels are damaged: a count beyond 31 bits");
-  }
-
-  private static int[] ints(ByteBuffer in, int count) throws SoftLabelFormatException {
-    requireRemaining(in, count);
-    int[] values = new int[count];
-    for (int i = 0; i < count; i++) {
-      values[i] = in.getInt();
-    }
-    return values;
-  }
-
-  private static float[] floats(ByteBuffer in, int count) throws SoftLabelFormatException {
-    requireRemaining(in, count);
-    float[] values = new float[count];
-    for (int i = 0; i < count; i++) {
-      values[i] = Float.intBitsToFloat(in.getInt());
-    }
-    return values;
-  }
-
-  private static void requireRemaining(ByteBuffer in, int count) throws SoftLabelFormatException {
-    if (count < 0 || in.remaining() / 4 < count) {
-      throw new SoftLabelFormatException("Soft labels end early");
-    }
-  }
-
-  static int checksum(byte[] bytes, int length) {
+  private static int checksum(byte[] bytes, int length) {
     CRC32C crc = new CRC32C();
     crc.update(bytes, 0, length);
     return (int) crc.getValue();

@@ -65,4 +65,58 @@ final class Blocks {
     block.tokenLogprobs()[row] = (float) logprobs[token];
     block.entropy()[row] = (float) entropy;
   }
+
+  /** Makes some values unknown, in one of two blocks. */
+  static void forget(float[] values, SplittableRandom random) {
+    boolean some = random.nextBoolean();
+    for (int i = 0; i < values.length; i++) {
+      values[i] = some && random.nextInt(3) == 0 ? Float.NaN : values[i];
+    }
+  }
+
+  /** Draws of skewed distributions, and of some with one id alone. */
+  static SampledBlock sampled(int rows, int vocabulary, SplittableRandom random) {
+    int draws = 1 + random.nextInt(80);
+    int[] drawn = new int[rows * draws];
+    float[] tokens = new float[rows];
+    float[] entropy = new float[rows];
+    for (int row = 0; row < rows; row++) {
+      double skew = 20 * random.nextDouble();
+      int offset = random.nextInt(vocabulary);
+      for (int i = row * draws; i < (row + 1) * draws; i++) {
+        drawn[i] =
+            (int)
+                ((offset + (long) (vocabulary * Math.pow(random.nextDouble(), skew))) % vocabulary);
+      }
+      tokens[row] = random.nextInt(9) == 0 ? Float.NEGATIVE_INFINITY : logprob(random);
+      entropy[row] = (float) (random.nextDouble() * Math.log(vocabulary));
+    }
+    forget(entropy, random);
+    return SampledBlock.of(rows, draws, drawn, tokens, entropy);
+  }
+
+  static SupportBlock support(int rows, int vocabulary, SplittableRandom random) {
+    int k = 1 + random.nextInt(Math.min(vocabulary, 80));
+    float[] logprobs = new float[rows * k];
+    for (int i = 0; i < logprobs.length; i++) {
+      logprobs[i] = random.nextInt(30) == 0 ? Float.NEGATIVE_INFINITY : logprob(random);
+    }
+    float[] tail = new float[rows];
+    float[] tokens = new float[rows];
+    float[] entropy = new float[rows];
+    for (int row = 0; row < rows; row++) {
+      tail[row] = random.nextInt(9) == 0 ? Float.NEGATIVE_INFINITY : logprob(random);
+      tokens[row] = random.nextBoolean() ? logprobs[row * k + random.nextInt(k)] : logprob(random);
+      entropy[row] = (float) (random.nextDouble() * Math.log(vocabulary));
+    }
+    forget(tail, random);
+    forget(entropy, random);
+    return new SupportBlock(rows, k, random.nextInt(), logprobs, tail, tokens, entropy);
+  }
+
+  /** Most above -20, some far below. */
+  private static float logprob(SplittableRandom random) {
+    double x = 20 * random.nextDouble();
+    return (float) (random.nextInt(10) == 0 ? -x * x : -x);
+  }
 }

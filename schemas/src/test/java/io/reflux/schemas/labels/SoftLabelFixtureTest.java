@@ -27,6 +27,30 @@ class SoftLabelFixtureTest {
         new float[] {0.4378f, 4.0f, 0.00002f});
   }
 
+  /** Rows of many ids, of few, and of one. */
+  static SampledBlock sampled() {
+    return new SampledBlock(
+        3,
+        6,
+        new int[] {0, 4, 6, 7},
+        new int[] {3, 17, 900, 151_643, 220, 198, 0},
+        new int[] {2, 2, 1, 1, 5, 1, 6},
+        new float[] {-2.8134108f, -0.05f, Float.NEGATIVE_INFINITY},
+        new float[] {3.25f, Float.NaN, 0});
+  }
+
+  /** A common row, and one with what cannot be and what is not known. */
+  static SupportBlock support() {
+    return new SupportBlock(
+        2,
+        3,
+        SupportBlock.checksum(new int[] {5, 17, 151_643, 1, 2, 3}),
+        new float[] {-0.25f, -2.5f, -14.2f, -1.5f, Float.NEGATIVE_INFINITY, -40},
+        new float[] {-3.3f, Float.NaN},
+        new float[] {-2.5f, -7.7f},
+        new float[] {0.8f, Float.NaN});
+  }
+
   private static byte[] fixture(String name) throws IOException {
     try (InputStream in = SoftLabelFixtureTest.class.getResourceAsStream("/soft-labels/" + name)) {
       return in.readAllBytes();
@@ -58,6 +82,61 @@ class SoftLabelFixtureTest {
     assertThat(decoded.entropy()).containsExactly(0.43774414f, 4.0f, 0.0f);
   }
 
+  @Test
+  void format2IsStillRead() throws IOException, SoftLabelFormatException {
+    TopKBlock decoded = SoftLabelCodec.decodeTopK(fixture("v2.bin"), VOCABULARY);
+
+    assertThat(decoded.ids())
+        .containsExactly(11, 151_643, 0, 77_000, 1003, 1000, 1001, 1002, 5, 2, 3, 4);
+    assertClose(
+        decoded.logprobs(),
+        -0.10547632f,
+        -2.8522806f,
+        -4.5360656f,
+        -6.857844f,
+        -1.6070265f,
+        -1.6070265f,
+        -1.6070265f,
+        -1.6070265f,
+        -1.0299688E-6f,
+        -14.884595f,
+        -14.884595f,
+        -14.884595f);
+    assertClose(decoded.tailLogMass(), -3.4859385f, -1.6191424f, Float.NEGATIVE_INFINITY);
+    assertClose(decoded.tokenLogprobs(), -2.8125f, -12.25f, Float.NEGATIVE_INFINITY);
+    assertClose(decoded.entropy(), 0.42260346f, 3.9961948f, 0.000016f);
+  }
+
+  @Test
+  void format3IsStillRead() throws IOException, SoftLabelFormatException {
+    SampledBlock expected =
+        new SampledBlock(
+            3,
+            6,
+            sampled().starts(),
+            sampled().ids(),
+            sampled().counts(),
+            new float[] {-2.8125f, -0.0625f, Float.NEGATIVE_INFINITY},
+            new float[] {3.25f, Float.NaN, 0});
+
+    assertThat(SoftLabelCodec.decode(fixture("v3.bin"), VOCABULARY)).isEqualTo(expected);
+  }
+
+  @Test
+  void format4IsStillRead() throws IOException, SoftLabelFormatException {
+    SupportBlock expected =
+        new SupportBlock(
+            2,
+            3,
+            support().supportChecksum(),
+            new float[] {-0.25f, -2.5f, -14.1875f, -1.5f, Float.NEGATIVE_INFINITY, -40},
+            new float[] {-3.3125f, Float.NaN},
+            new float[] {-2.5f, -7.6875f},
+            new float[] {0.796875f, Float.NaN});
+
+    assertThat(SoftLabelCodec.decode(fixture("v4.bin"), VOCABULARY)).isEqualTo(expected);
+  }
+
   /** To the rounding of exp and log, which may differ between machines. */
   private static void assertClose(float[] actual, float... expected) {
     assertThat(actual).hasSize(expected.length);
@@ -71,7 +150,10 @@ class SoftLabelFixtureTest {
   }
 
   @Test
-  void format1IsStillWrittenByteForByte() throws IOException {
-    assertThat(TopKFormat.encode(block(), VOCABULARY)).isEqualTo(fixture("v1.bin"));
+  void everyFormatIsStillWrittenByteForByte() throws IOException {
+    assertThat(TopKFormat1.encode(block(), VOCABULARY)).isEqualTo(fixture("v1.bin"));
+    assertThat(SoftLabelCodec.encode(block(), VOCABULARY)).isEqualTo(fixture("v2.bin"));
+    assertThat(SoftLabelCodec.encode(sampled(), VOCABULARY)).isEqualTo(fixture("v3.bin"));
+    assertThat(SoftLabelCodec.encode(support(), VOCABULARY)).isEqualTo(fixture("v4.bin"));
   }
 }

@@ -9,11 +9,10 @@ import java.util.Arrays;
  * are a set in ascending order under a binary interpolative code, which needs no parameter and
  * profits where ids cluster.
  */
-final class TopKFormat {
+final class TopKFormat1 {
   static final int FORMAT = 1;
 
   private static final int FLAG_NORMALISED = 1;
-  private static final int CHECKSUM_BYTES = 4;
 
   /** Most ids in a block; a lying header asks for no more memory than this. */
   private static final int MAX_ENTRIES = 1 << 26;
@@ -58,7 +57,7 @@ final class TopKFormat {
   private final int[] order;
   private final long[] byLikelihood;
 
-  TopKFormat(int vocabularySize, int k, boolean normalised) {
+  TopKFormat1(int vocabularySize, int k, boolean normalised) {
     this.vocabularySize = vocabularySize;
     this.k = k;
     this.normalised = normalised;
@@ -88,14 +87,12 @@ final class TopKFormat {
     out.writeVarint(vocabularySize);
     out.writeVarint(block.rows());
     out.writeVarint(k);
-    TopKFormat format = new TopKFormat(vocabularySize, k, normalised);
+    TopKFormat1 format = new TopKFormat1(vocabularySize, k, normalised);
     for (int row = 0; row < block.rows(); row++) {
       format.write(block, row, out);
     }
     out.align();
-    int checksum = SoftLabelCodec.checksum(out.array(), out.size());
-    out.write(checksum, 32);
-    return Arrays.copyOf(out.array(), out.size());
+    return SoftLabelCodec.withChecksum(out.array(), out.size());
   }
 
   private static void requireShape(TopKBlock block, int vocabularySize) {
@@ -155,10 +152,10 @@ final class TopKFormat {
     return Math.exp(value);
   }
 
-  /** Decodes bytes whose tag and checksum hold. */
-  static TopKBlock decode(byte[] bytes, int vocabularySize) throws SoftLabelFormatException {
-    int end = bytes.length - CHECKSUM_BYTES;
-    BitReader in = new BitReader(bytes, 1, end);
+  /**
+   * @param in after the tag, up to the checksum
+   */
+  static TopKBlock decode(BitReader in, int vocabularySize) throws SoftLabelFormatException {
     int flags = in.read(8);
     if ((flags & ~FLAG_NORMALISED) != 0) {
       throw new SoftLabelFormatException("Soft labels: unknown flags " + flags);
@@ -180,7 +177,7 @@ final class TopKFormat {
             new float[rows],
             new float[rows],
             new float[rows]);
-    TopKFormat format = new TopKFormat(vocabulary, k, (flags & FLAG_NORMALISED) != 0);
+    TopKFormat1 format = new TopKFormat1(vocabulary, k, (flags & FLAG_NORMALISED) != 0);
     for (int row = 0; row < rows; row++) {
       format.read(in, block, row);
     }
@@ -199,7 +196,7 @@ final class TopKFormat {
             && k <= vocabulary
             && (k > 0 || rows == 0)
             && (long) rows * k <= MAX_ENTRIES
-            && (long) rows * (TopKFormat.MIN_ROW_BITS + k) <= bits;
+            && (long) rows * (TopKFormat1.MIN_ROW_BITS + k) <= bits;
     if (!plausible) {
       throw new SoftLabelFormatException(
           "Soft labels are damaged: rows, k, vocabulary: "
