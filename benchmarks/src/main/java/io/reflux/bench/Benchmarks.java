@@ -1,6 +1,7 @@
 package io.reflux.bench;
 
 import io.reflux.bench.kills.ScoreKillsBenchmark;
+import io.reflux.bench.labels.LabelFuzzBenchmark;
 import io.reflux.bench.labels.LabelsBenchmark;
 import io.reflux.bench.score.ScoreBenchmark;
 import java.util.List;
@@ -14,6 +15,7 @@ public final class Benchmarks {
     return List.of(
         new ModelBenchmark(),
         new LabelsBenchmark(),
+        new LabelFuzzBenchmark(),
         new ScoreBenchmark(),
         new ScoreKillsBenchmark());
   }

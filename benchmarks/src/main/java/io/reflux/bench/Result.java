@@ -60,6 +60,11 @@ public record Result(
       return this;
     }
 
+    /** Adds a count: one value, and no unit. */
+    public Builder count(String key, long value) {
+      return sample(key, (double) value, "");
+    }
+
     /** Adds a condition. */
     public Builder condition(String key, Object value) {
       conditions.put(key, value);

@@ -190,13 +190,20 @@ class RefluxTest {
 
   @Test
   void benchmarkWritesFiguresAndConditions() throws IOException {
-    Path file = folder.resolve("labels.json");
-    assertThat(run("bench", "labels", "--quick", "--json", file.toString()).code()).isZero();
+    Path file = folder.resolve("fuzz.json");
+    assertThat(run("bench", "label-fuzz", "--cases", "20000", "--json", file.toString()).code())
+        .isZero();
     JsonNode json = new ObjectMapper().readTree(file.toFile());
-    assertThat(json.get("name").asText()).isEqualTo("labels");
-    assertThat(json.at("/figures/topk50_bytes_per_token").asDouble()).isPositive();
-    assertThat(json.at("/conditions/runs").asInt()).isEqualTo(3);
+    assertThat(json.get("name").asText()).isEqualTo("label-fuzz");
+    assertThat(json.at("/figures/cases").asDouble()).isEqualTo(20_000);
+    assertThat(json.at("/conditions/seed").asInt()).isEqualTo(1);
     assertThat(json.at("/conditions/processor").asText()).isNotBlank();
+  }
+
+  @Test
+  void benchmarkRefusesOptionsThatAreNotItsOwn() {
+    assertOneLine(run("bench", "labels", "--kills", "3"), "--kills", "labels", "score-kills");
+    assertOneLine(run("bench", "label-fuzz", "--cases", "0"), "--cases", "0");
   }
 
   private static void assertOneLine(Outcome outcome, String... parts) {

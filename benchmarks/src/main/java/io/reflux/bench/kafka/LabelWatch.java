@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.Consumer;
@@ -64,14 +65,8 @@ public final class LabelWatch implements AutoCloseable {
    *
    * @return false when they have not within the time
    */
-  public synchronized boolean await(long records, Duration timeout) throws InterruptedException {
-    long deadline = System.nanoTime() + timeout.toNanos();
-    while (labels + deadLetters < records) {
-      if (!waitUntil(deadline)) {
-        return false;
-      }
-    }
-    return true;
+  public boolean await(long records, Duration timeout) throws InterruptedException {
+    return await(() -> labels + deadLetters >= records, timeout);
   }
 
   /**
@@ -82,13 +77,7 @@ public final class LabelWatch implements AutoCloseable {
    */
   public synchronized long awaitLabelSince(long millis, Duration timeout)
       throws InterruptedException {
-    long deadline = System.nanoTime() + timeout.toNanos();
-    while (newestSentMillis < millis) {
-      if (!waitUntil(deadline)) {
-        return -1;
-      }
-    }
-    return newestSeenNanos;
+    return await(() -> newestSentMillis >= millis, timeout) ? newestSeenNanos : -1;
   }
 
   /** Labels so far. */
@@ -121,15 +110,20 @@ public final class LabelWatch implements AutoCloseable {
     consumer.close();
   }
 
-  private boolean waitUntil(long deadline) throws InterruptedException {
-    if (failure != null) {
-      throw new RefluxException("bench: watching labels failed: " + failure.getMessage(), failure);
+  private synchronized boolean await(BooleanSupplier met, Duration timeout)
+      throws InterruptedException {
+    long deadline = System.nanoTime() + timeout.toNanos();
+    while (!met.getAsBoolean()) {
+      if (failure != null) {
+        throw new RefluxException(
+            "bench: watching labels failed: " + failure.getMessage(), failure);
+      }
+      long left = deadline - System.nanoTime();
+      if (left <= 0) {
+        return false;
+      }
+      wait(left / 1_000_000, (int) (left % 1_000_000));
     }
-    long left = deadline - System.nanoTime();
-    if (left <= 0) {
-      return false;
-    }
-    wait(left / 1_000_000, (int) (left % 1_000_000));
     return true;
   }
 

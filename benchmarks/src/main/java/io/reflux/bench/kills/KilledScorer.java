@@ -4,6 +4,7 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.bench.kafka.Configs;
 import io.reflux.scorer.ScorerService;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.util.Map;
 
 /** A scorer in a process of its own, to be killed. */
@@ -39,9 +40,7 @@ final class KilledScorer {
                   }
                 });
     // The other end is the benchmark's process.
-    while (System.in.read() >= 0) {
-      continue;
-    }
+    System.in.transferTo(OutputStream.nullOutputStream());
     Runtime.getRuntime().halt(0);
   }
 }

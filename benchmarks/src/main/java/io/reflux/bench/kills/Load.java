@@ -77,9 +77,10 @@ final class Load implements AutoCloseable {
           sent.add(id);
         }
         CompletableFuture.allOf(burst.toArray(CompletableFuture[]::new)).join();
-        while (!stopping && !watch.await(sent.size() - backlog, PATIENCE)) {
-          continue;
-        }
+        boolean caughtUp;
+        do {
+          caughtUp = watch.await(sent.size() - backlog, PATIENCE);
+        } while (!stopping && !caughtUp);
       }
     } catch (InterruptedException | RuntimeException e) {
       failure = e;

@@ -190,12 +190,12 @@ public final class ScoreKillsBenchmark implements Benchmark {
     long lost = requests.stream().filter(id -> !labels.containsKey(id)).count();
     long doubled = labels.values().stream().mapToLong(count -> count - 1).sum();
     result
-        .sample("kills", kills, "")
-        .sample("requests", requests.size(), "")
-        .sample("labels", labels.values().stream().mapToLong(Integer::longValue).sum(), "")
-        .sample("lost", lost, "")
-        .sample("doubled", doubled, "")
-        .sample("dead_letters", deadLetters, "");
+        .count("kills", kills)
+        .count("requests", requests.size())
+        .count("labels", labels.values().stream().mapToLong(Integer::longValue).sum())
+        .count("lost", lost)
+        .count("doubled", doubled)
+        .count("dead_letters", deadLetters);
     List<String> failures = new ArrayList<>();
     if (lost > 0) {
       failures.add("requests without a label: " + lost + " (expected: 0)");

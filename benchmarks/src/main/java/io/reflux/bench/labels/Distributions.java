@@ -124,7 +124,9 @@ final class Distributions {
     while (above < EXPONENTS - 1 && entropies[above] > entropy) {
       above++;
     }
-    double part = (entropies[above - 1] - entropy) / (entropies[above - 1] - entropies[above]);
+    double step = entropies[above - 1] - entropies[above];
+    // A vocabulary of one has no entropy, whatever the exponent.
+    double part = step == 0 ? 0 : (entropies[above - 1] - entropy) / step;
     return exponent(above - 1) + part * (exponent(above) - exponent(above - 1));
   }
 

@@ -2,7 +2,7 @@ package io.reflux.bench.labels;
 
 import io.reflux.bench.labels.Distributions.Ids;
 import io.reflux.bench.labels.Samples.Column;
-import io.reflux.bench.labels.Samples.Key;
+import io.reflux.bench.labels.Samples.Line;
 import io.reflux.bench.labels.Svg.Anchor;
 import io.reflux.schemas.labels.LabelEncoding;
 import java.io.IOException;
@@ -148,7 +148,7 @@ final class LabelPlot {
     double atX = x(bytes(encoding));
     double atY = y(of(encoding, Column.EXPECTED_ANGLE_TOGETHER));
     svg.square(atX, atY, 5, true, SUPPORT_PURPLE, WHITE);
-    svg.text(atX - 10, atY + 16, 12, SUPPORT_PURPLE, Anchor.END, "k=" + encoding.size());
+    svg.text(atX - 10, atY + 4, 12, SUPPORT_PURPLE, Anchor.END, "k=" + encoding.size());
   }
 
   private void drawPublished() {
@@ -213,7 +213,7 @@ final class LabelPlot {
   }
 
   private double of(Encoding encoding, Column column) {
-    return samples.median(new Key(encoding, Ids.EVEN), column);
+    return samples.median(new Line(encoding, Ids.EVEN), column);
   }
 
   private static double x(double bytes) {

@@ -8,7 +8,7 @@ import io.reflux.bench.labels.Blocks.Labels;
 import io.reflux.bench.labels.Distributions.Ids;
 import io.reflux.bench.labels.Distributions.Row;
 import io.reflux.bench.labels.Samples.Column;
-import io.reflux.bench.labels.Samples.Key;
+import io.reflux.bench.labels.Samples.Line;
 import io.reflux.schemas.labels.LabelBlock;
 import io.reflux.schemas.labels.LabelEncoding;
 import io.reflux.schemas.labels.SoftLabelCodec;
@@ -82,7 +82,7 @@ public final class LabelsBenchmark implements Benchmark {
         List<Row> rows = distributions.rows(size.rows(), ids);
         shape.add(rows);
         for (Encoding encoding : Encoding.ALL) {
-          timed.add(measure(new Key(encoding, ids), rows, size, random, samples));
+          timed.add(measure(new Line(encoding, ids), rows, size, random, samples));
         }
       }
       for (int warmUp = 0; run == 0 && warmUp < size.warmUps(); warmUp++) {
@@ -102,9 +102,9 @@ public final class LabelsBenchmark implements Benchmark {
     return result.build();
   }
 
-  private record Timed(Key key, LabelBlock block, byte[] bytes) {}
+  private record Timed(Line key, LabelBlock block, byte[] bytes) {}
 
-  private static Timed measure(Key key, List<Row> rows, Size size, Random random, Samples samples)
+  private static Timed measure(Line key, List<Row> rows, Size size, Random random, Samples samples)
       throws IOException, SoftLabelFormatException {
     Labels labels = Blocks.of(rows, key.encoding(), random);
     byte[] bytes = SoftLabelCodec.encode(labels.block(), size.vocabulary());
@@ -156,8 +156,8 @@ public final class LabelsBenchmark implements Benchmark {
   }
 
   private static void headlines(Samples samples, Result.Builder result) {
-    Key topK = new Key(TOPK, Ids.EVEN);
-    Key sampled = new Key(SAMPLED, Ids.EVEN);
+    Line topK = new Line(TOPK, Ids.EVEN);
+    Line sampled = new Line(SAMPLED, Ids.EVEN);
     for (double bytes : samples.all(topK, Column.BYTES_PER_TOKEN)) {
       result.sample("topk50_bytes_per_token", bytes, "bytes");
     }

@@ -10,7 +10,7 @@ import java.util.Map;
 
 /** Figures of each encoding and kind of ids, over runs. */
 final class Samples {
-  private final Map<Key, Map<Column, List<Double>>> values = new LinkedHashMap<>();
+  private final Map<Line, Map<Column, List<Double>>> values = new LinkedHashMap<>();
 
   /** What is measured of each. */
   enum Column {
@@ -35,10 +35,10 @@ final class Samples {
     }
   }
 
-  /** One line. */
-  record Key(Encoding encoding, Distributions.Ids ids) {}
+  /** What a line of the table is about. */
+  record Line(Encoding encoding, Distributions.Ids ids) {}
 
-  void add(Key key, Column column, double value) {
+  void add(Line key, Column column, double value) {
     values
         .computeIfAbsent(key, k -> new LinkedHashMap<>())
         .computeIfAbsent(column, c -> new ArrayList<>())
@@ -46,12 +46,12 @@ final class Samples {
   }
 
   /** Every run's value. */
-  List<Double> all(Key key, Column column) {
+  List<Double> all(Line key, Column column) {
     return values.getOrDefault(key, Map.of()).getOrDefault(column, List.of());
   }
 
   /** NaN where there is none. */
-  double median(Key key, Column column) {
+  double median(Line key, Column column) {
     return Medians.of(all(key, column));
   }
 
@@ -61,7 +61,7 @@ final class Samples {
       headings.add(column.heading());
     }
     List<List<Object>> rows = new ArrayList<>();
-    for (Key key : values.keySet()) {
+    for (Line key : values.keySet()) {
       List<Object> cells = new ArrayList<>();
       cells.add(key.encoding().label());
       cells.add(key.ids().name().toLowerCase(Locale.ROOT));

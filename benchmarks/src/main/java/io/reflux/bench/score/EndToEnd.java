@@ -203,7 +203,7 @@ final class EndToEnd {
   private double sinceMean(String name) {
     Timer timer = meters.get(name).timer();
     return grownBy(name + " total", timer.totalTime(TimeUnit.SECONDS))
-        / grownBy(name + " count", timer.count());
+        / grownBy(name + " count", (double) timer.count());
   }
 
   private double grownBy(String name, double now) {

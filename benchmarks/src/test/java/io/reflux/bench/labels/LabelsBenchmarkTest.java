@@ -40,7 +40,7 @@ class LabelsBenchmarkTest {
             "reconstruction_kl",
             "decode_tokens_per_second");
     assertThat(result.figures().get("topk50_bytes_per_token").value()).isPositive();
-    assertThat(result.figures().get("reconstruction_kl").value()).isBetween(0.0, 1e-3);
+    assertThat(result.figures().get("reconstruction_kl").value()).isBetween(0.0, 5e-3);
     Result.Table table = result.tables().get(0);
     assertThat(table.rows()).hasSize(2 * Encoding.ALL.size());
     table.rows().forEach(row -> assertThat(row).hasSameSizeAs(table.columns()));
