@@ -2,8 +2,14 @@ package io.reflux.schemas.labels;
 
 import java.util.Arrays;
 
-/** Writes format 2. */
+/**
+ * Writes format 2: on the coarsest scale that keeps a block's mean divergence, of what is read from
+ * what was written, within {@link #MOST_DIVERGENCE}.
+ */
 final class TopKFormat2Writer {
+  /** Nats a row, over k + 1 buckets. */
+  private static final double MOST_DIVERGENCE = 1e-3;
+
   /**
    * What a bit is worth in squared levels: where a coarser scale would save the next bit at the
    * same divergence.
@@ -18,14 +24,17 @@ final class TopKFormat2Writer {
 
   private final TopKBlock block;
   private final int vocabularySize;
-  private final TopKScale scale;
   private final LabelHeader header;
-  private final BitWriter bits;
-  private final AnsEncoder symbols = new AnsEncoder();
+
+  // Of one attempt at a scale.
+  private TopKScale scale;
+  private BitWriter bits;
+  private AnsEncoder symbols;
+  private double divergence;
 
   // What a shape costs, and [shapes, levels] what a level does.
   private final float[] shapeBits;
-  private final float[] levelBits;
+  private float[] levelBits;
 
   // [rows, k], by ascending id within a row: ids, and where each stood in the block's row.
   private final int[] ids;
@@ -43,8 +52,6 @@ final class TopKFormat2Writer {
     int k = block.k();
     this.block = block;
     this.vocabularySize = vocabularySize;
-    this.scale = TopKScale.forIds(k);
-    this.bits = new BitWriter(32 + block.rows() * (4 + 2 * k));
     this.ids = new int[block.ids().length];
     this.ranks = new int[block.ids().length];
     this.positions = new float[k];
@@ -60,7 +67,6 @@ final class TopKFormat2Writer {
             | (Shapes.someUnknown(block.entropy()) ? LabelHeader.SOME_ENTROPIES_UNKNOWN : 0);
     this.header = new LabelHeader(flags, vocabularySize, block.rows(), k);
     this.shapeBits = symbolBits(TopKTables.INSTANCE.shape);
-    this.levelBits = levelBits(scale);
   }
 
   static void encode(TopKBlock block, int vocabularySize, BitWriter out) {
@@ -123,9 +129,9 @@ final class TopKFormat2Writer {
       fit.add(ids, row * block.k(), (row + 1) * block.k(), 0);
     }
     GapCode gaps = fit.best();
-    gaps.writeParameters(bits);
-    for (int row = 0; row < block.rows(); row++) {
-      writeRow(row, gaps);
+    attempt(TopKScale.forIds(block.k()), gaps);
+    while (divergence > MOST_DIVERGENCE * block.rows() && !scale.isFinest()) {
+      attempt(scale.finer(divergence / (MOST_DIVERGENCE * block.rows())), gaps);
     }
     bits.align();
     byte[] coded = symbols.finish();
@@ -134,6 +140,18 @@ final class TopKFormat2Writer {
     out.writeVarint(coded.length);
     out.writeBytes(coded);
     out.writeBytes(Arrays.copyOf(bits.array(), bits.size()));
+  }
+
+  private void attempt(TopKScale at, GapCode gaps) {
+    scale = at;
+    bits = new BitWriter(32 + block.rows() * (4 + 2 * block.k()));
+    symbols = new AnsEncoder();
+    levelBits = levelBits(at);
+    divergence = 0;
+    gaps.writeParameters(bits);
+    for (int row = 0; row < block.rows(); row++) {
+      writeRow(row, gaps);
+    }
   }
 
   private void sortIds(int row) {
@@ -173,6 +191,7 @@ final class TopKFormat2Writer {
     gaps.write(ids, base, base + k, 0, bits);
     double others = 0;
     double dot = 0;
+    double lost = 0;
     int highest = 0;
     for (int i = base; i < base + k; i++) {
       if (ranks[i] != 0) {
@@ -181,6 +200,8 @@ final class TopKFormat2Writer {
         double mass = scale.mass(shape, level);
         others += mass;
         dot += scale.massLog(shape, level);
+        double root = positions[ranks[i]] / scale.steps;
+        lost += lost(root * root, block.logprobs()[base + ranks[i]], scale.log(shape, level));
         highest = Math.max(highest, level);
       }
     }
@@ -192,21 +213,31 @@ final class TopKFormat2Writer {
       writeNumber(tables.tail[shape], TopKFormat2.TAIL_NUMBERS, level);
       tailMass = scale.tailMass(level);
       dot += tailMass * scale.tailLog(level);
+      lost += lost(Math.exp(tail), tail, scale.tailLog(level));
     }
     int correction = TopKScale.topCorrection(block.logprobs()[base], others + tailMass);
     writeNumber(tables.top[shape], 0, Bins.zigzag(correction));
     double next = k > 1 ? scale.mass(shape, highest) : 0;
     double topMass = TopKScale.topMass(correction, others + tailMass, next);
+    double topLog = Math.log(topMass);
+    boolean scaled = header.has(LabelHeader.NORMALISED) && !Float.isNaN(tail);
+    double total = scaled ? topMass + others + tailMass : 1;
+    float likeliest = block.logprobs()[base];
+    lost += lost(Math.exp(likeliest), likeliest, topLog) + Math.log(total);
+    divergence += lost;
     writeToken(tables.token[shape], row);
     if (!Float.isNaN(entropy)) {
-      boolean scaled = header.has(LabelHeader.NORMALISED) && !Float.isNaN(tail);
-      double total = scaled ? topMass + others + tailMass : 1;
-      dot += topMass * Math.log(topMass);
+      dot += topMass * topLog;
       double expected = TopKScale.expectedEntropy(dot, total, tailMass, vocabularySize);
       long difference = Math.round((entropy - expected) * TopKScale.ENTROPY_STEPS_PER_NAT);
       int limited = (int) Math.max(-MOST_DIFFERENCE, Math.min(MOST_DIFFERENCE, difference));
       writeNumber(tables.entropy[shape], 0, Bins.zigzag(limited));
     }
+  }
+
+  /** What a bucket adds to the divergence of the written row; p log p is 0 where p is. */
+  private static double lost(double p, double logprob, double written) {
+    return p == 0 ? 0 : p * (logprob - written);
   }
 
   private void writeKnown(int flag, float value) {

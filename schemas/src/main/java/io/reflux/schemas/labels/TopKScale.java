@@ -5,12 +5,22 @@ package io.reflux.schemas.labels;
  * costs as much divergence wherever it falls.
  */
 final class TopKScale {
-  /** What {@link #of} gives for as many ids a row, or fewer. */
+  /** Rows of as many ids, or fewer, start from the least number of steps. */
   private static final int USUAL_K = 50;
 
-  private static final int USUAL_STEPS = 80;
+  private static final int LEAST_STEPS = 80;
   static final int MOST_STEPS = 4095;
-  private static final TopKScale USUAL = new TopKScale(USUAL_STEPS);
+
+  /** The scales that are written, each a tenth finer than the one before; made once. */
+  private static final TopKScale[] WRITTEN = new TopKScale[18];
+
+  static {
+    double steps = LEAST_STEPS;
+    for (int i = 0; i < WRITTEN.length; i++) {
+      WRITTEN[i] = new TopKScale((int) Math.round(steps));
+      steps *= 1.1;
+    }
+  }
 
   /** The likeliest id's square root is corrected in these. */
   private static final double TOP_STEPS = 96;
@@ -65,14 +75,37 @@ final class TopKScale {
     }
   }
 
+  /** The scale of so many steps, 1 to {@link #MOST_STEPS}. */
   static TopKScale of(int steps) {
-    return steps == USUAL_STEPS ? USUAL : new TopKScale(steps);
+    for (TopKScale scale : WRITTEN) {
+      if (scale.steps == steps) {
+        return scale;
+      }
+    }
+    return new TopKScale(steps);
   }
 
   /** The scale that keeps the divergence of a row of so many ids about where it is for 50. */
   static TopKScale forIds(int k) {
-    double steps = USUAL_STEPS * Math.sqrt((k + 1) / (USUAL_K + 1.0));
-    return of((int) Math.min(MOST_STEPS, Math.max(USUAL_STEPS, Math.ceil(steps))));
+    return atLeast(LEAST_STEPS * Math.sqrt((k + 1) / (USUAL_K + 1.0)));
+  }
+
+  /** The written scale that divides the divergence by so much, or nearly; the finest if none. */
+  TopKScale finer(double factor) {
+    return atLeast(Math.max(steps + 1, steps * Math.sqrt(factor)));
+  }
+
+  boolean isFinest() {
+    return steps >= WRITTEN[WRITTEN.length - 1].steps;
+  }
+
+  private static TopKScale atLeast(double steps) {
+    for (TopKScale scale : WRITTEN) {
+      if (scale.steps >= steps) {
+        return scale;
+      }
+    }
+    return WRITTEN[WRITTEN.length - 1];
   }
 
   /** In levels. */
