@@ -14,9 +14,7 @@ import java.util.Random;
  * models (arXiv 2503.16870).
  */
 final class Distributions {
-  static final double MEDIAN_ENTROPY = 1.5;
-  static final double ENTROPY_SIGMA = 1.0;
-  static final double LEAST_ENTROPY = 0.02;
+  static final double LEAST_ENTROPY = 0.005;
   static final double MOST_ENTROPY = 8;
   static final double TEACHER_NOISE = 0.3;
   static final double STUDENT_TEMPERATURE = 1.1;
@@ -29,7 +27,7 @@ final class Distributions {
 
   private static final int EXPONENTS = 64;
   private static final double LEAST_EXPONENT = 0.9;
-  private static final double MOST_EXPONENT = 8;
+  private static final double MOST_EXPONENT = 12;
 
   private final int vocabulary;
   private final Random random;
@@ -37,12 +35,32 @@ final class Distributions {
   // Of power laws without noise, for exponents from the least to the most.
   private final double[] entropies = new double[EXPONENTS];
 
-  /** Which ids are likely. */
-  enum Ids {
-    /** Any: nothing can be saved on naming them. */
-    EVEN,
-    /** Low ones, as tokenizers number their merges by frequency. */
-    ZIPF
+  /** Which ids are likely, and how sure of them a teacher is. */
+  enum Kind {
+    /** Any id: nothing can be saved on naming them. */
+    EVEN(1.0, 1.6),
+    /** Low ids, as tokenizers number their merges by frequency. */
+    ZIPF(1.0, 1.6),
+    /** Any id, and hardly a position that is all but certain: every one of k ids counts. */
+    FLAT(1.5, 1.0);
+
+    private final double medianEntropy;
+    private final double sigma;
+
+    Kind(double medianEntropy, double sigma) {
+      this.medianEntropy = medianEntropy;
+      this.sigma = sigma;
+    }
+
+    /** Nats; entropies are log-normal around it. */
+    double medianEntropy() {
+      return medianEntropy;
+    }
+
+    /** Deviation of the entropy's logarithm. */
+    double sigma() {
+      return sigma;
+    }
   }
 
   /**
@@ -72,18 +90,18 @@ final class Distributions {
   }
 
   /** The next positions. */
-  List<Row> rows(int count, Ids ids) {
+  List<Row> rows(int count, Kind kind) {
     List<Row> rows = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
-      rows.add(row(ids));
+      rows.add(row(kind));
     }
     return rows;
   }
 
-  private Row row(Ids ids) {
-    double drawn = MEDIAN_ENTROPY * Math.exp(ENTROPY_SIGMA * random.nextGaussian());
+  private Row row(Kind kind) {
+    double drawn = kind.medianEntropy() * Math.exp(kind.sigma() * random.nextGaussian());
     double exponent = exponentOf(Math.max(LEAST_ENTROPY, Math.min(MOST_ENTROPY, drawn)));
-    int[] byRank = ids == Ids.EVEN ? shuffled() : byZipf();
+    int[] byRank = kind == Kind.ZIPF ? byZipf() : shuffled();
     double[] logits = new double[vocabulary];
     for (int rank = 0; rank < vocabulary; rank++) {
       double noise = TEACHER_NOISE * random.nextGaussian();

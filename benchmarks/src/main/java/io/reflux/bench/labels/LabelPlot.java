@@ -1,6 +1,6 @@
 package io.reflux.bench.labels;
 
-import io.reflux.bench.labels.Distributions.Ids;
+import io.reflux.bench.labels.Distributions.Kind;
 import io.reflux.bench.labels.Samples.Column;
 import io.reflux.bench.labels.Samples.Line;
 import io.reflux.bench.labels.Svg.Anchor;
@@ -213,7 +213,7 @@ final class LabelPlot {
   }
 
   private double of(Encoding encoding, Column column) {
-    return samples.median(new Line(encoding, Ids.EVEN), column);
+    return samples.median(new Line(encoding, Kind.EVEN), column);
   }
 
   private static double x(double bytes) {

@@ -5,7 +5,7 @@ import io.reflux.bench.BenchmarkOption;
 import io.reflux.bench.BenchmarkOptions;
 import io.reflux.bench.Result;
 import io.reflux.bench.labels.Blocks.Labels;
-import io.reflux.bench.labels.Distributions.Ids;
+import io.reflux.bench.labels.Distributions.Kind;
 import io.reflux.bench.labels.Distributions.Row;
 import io.reflux.bench.labels.Samples.Column;
 import io.reflux.bench.labels.Samples.Line;
@@ -17,7 +17,9 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 
@@ -73,16 +75,16 @@ public final class LabelsBenchmark implements Benchmark {
     Samples samples = new Samples();
     Distributions distributions = new Distributions(size.vocabulary(), options.seed());
     Random random = new Random(options.seed());
-    Shape shape = new Shape();
+    Map<Kind, Shape> shapes = new EnumMap<>(Kind.class);
     for (int run = 0; run < size.runs(); run++) {
       progress.printf("labels: run %d of %d%n", run + 1, size.runs());
       progress.flush();
       List<Timed> timed = new ArrayList<>();
-      for (Ids ids : Ids.values()) {
-        List<Row> rows = distributions.rows(size.rows(), ids);
-        shape.add(rows);
+      for (Kind kind : Kind.values()) {
+        List<Row> rows = distributions.rows(size.rows(), kind);
+        shapes.computeIfAbsent(kind, k -> new Shape()).add(rows);
         for (Encoding encoding : Encoding.ALL) {
-          timed.add(measure(new Line(encoding, ids), rows, size, random, samples));
+          timed.add(measure(new Line(encoding, kind), rows, size, random, samples));
         }
       }
       for (int warmUp = 0; run == 0 && warmUp < size.warmUps(); warmUp++) {
@@ -91,8 +93,11 @@ public final class LabelsBenchmark implements Benchmark {
       time(timed, size, samples);
     }
     headlines(samples, result);
-    conditions(size, shape, result);
-    result.table(samples.table()).table(Published.table(size.vocabulary()));
+    conditions(size, result);
+    result
+        .table(samples.table())
+        .table(Shape.table(shapes))
+        .table(Published.table(size.vocabulary()));
     if (options.plot().isPresent()) {
       Path file = options.plot().get();
       LabelPlot.write(file, samples, size.vocabulary());
@@ -156,8 +161,8 @@ public final class LabelsBenchmark implements Benchmark {
   }
 
   private static void headlines(Samples samples, Result.Builder result) {
-    Line topK = new Line(TOPK, Ids.EVEN);
-    Line sampled = new Line(SAMPLED, Ids.EVEN);
+    Line topK = new Line(TOPK, Kind.EVEN);
+    Line sampled = new Line(SAMPLED, Kind.EVEN);
     for (double bytes : samples.all(topK, Column.BYTES_PER_TOKEN)) {
       result.sample("topk50_bytes_per_token", bytes, "bytes");
     }
@@ -175,43 +180,16 @@ public final class LabelsBenchmark implements Benchmark {
     }
   }
 
-  /** What the made-up distributions are like. */
-  private static final class Shape {
-    private int rows;
-    private double entropy;
-    private double mass;
-    private double distinct;
-    private double kl;
-
-    void add(List<Row> more) {
-      for (Row row : more) {
-        rows++;
-        entropy += row.entropy();
-        for (int id : Blocks.largest(row.teacher(), TOPK.size())) {
-          mass += row.teacher()[id];
-        }
-        for (int id = 0; id < row.teacher().length; id++) {
-          double p = row.teacher()[id];
-          distinct += 1 - Math.pow(1 - p, SAMPLED.size());
-          kl += p == 0 ? 0 : p * Math.log(p / row.student()[id]);
-        }
-      }
-    }
-  }
-
-  private static void conditions(Size size, Shape shape, Result.Builder result) {
+  private static void conditions(Size size, Result.Builder result) {
     result
         .condition("vocabulary", size.vocabulary())
         .condition("rows_a_record", size.rows())
         .condition("threads", 1)
         .condition(
             "distributions",
-            ("made up: power laws by rank, noise %s a rank, entropy log-normal of median %s, sigma"
-                    + " %s, %s to %s nats")
+            "made up: power laws by rank, noise %s a rank, entropy log-normal, %s to %s nats"
                 .formatted(
                     Distributions.TEACHER_NOISE,
-                    Distributions.MEDIAN_ENTROPY,
-                    Distributions.ENTROPY_SIGMA,
                     Distributions.LEAST_ENTROPY,
                     Distributions.MOST_ENTROPY))
         .condition(
@@ -219,14 +197,11 @@ public final class LabelsBenchmark implements Benchmark {
             "the teacher's logits / %s, with normal noise of %s"
                 .formatted(Distributions.STUDENT_TEMPERATURE, Distributions.STUDENT_NOISE))
         .condition(
-            "ids",
+            "rows",
             "even: any id is as likely as any other, which the figures use; zipf: by ln(id + %s) +"
                     .formatted(Distributions.ZIPF_OFFSET)
-                + " %s N(0, 1)".formatted(Distributions.ZIPF_NOISE))
-        .condition("mean_entropy", shape.entropy / shape.rows)
-        .condition("mean_mass_of_top_50", shape.mass / shape.rows)
-        .condition("mean_distinct_ids_of_50_draws", shape.distinct / shape.rows)
-        .condition("mean_kl_of_student_from_teacher", shape.kl / shape.rows)
+                + " %s N(0, 1); flat: any id, few positions all but certain"
+                    .formatted(Distributions.ZIPF_NOISE))
         .condition(
             "gradient",
             "of the loss in the student's logits against softmax(z) - p: mean angle of a position,"

@@ -36,7 +36,7 @@ final class Samples {
   }
 
   /** What a line of the table is about. */
-  record Line(Encoding encoding, Distributions.Ids ids) {}
+  record Line(Encoding encoding, Distributions.Kind rows) {}
 
   void add(Line key, Column column, double value) {
     values
@@ -56,7 +56,7 @@ final class Samples {
   }
 
   Result.Table table() {
-    List<String> headings = new ArrayList<>(List.of("encoding", "ids"));
+    List<String> headings = new ArrayList<>(List.of("encoding", "rows"));
     for (Column column : Column.values()) {
       headings.add(column.heading());
     }
@@ -64,7 +64,7 @@ final class Samples {
     for (Line key : values.keySet()) {
       List<Object> cells = new ArrayList<>();
       cells.add(key.encoding().label());
-      cells.add(key.ids().name().toLowerCase(Locale.ROOT));
+      cells.add(key.rows().name().toLowerCase(Locale.ROOT));
       for (Column column : Column.values()) {
         double median = median(key, column);
         cells.add(Double.isNaN(median) ? null : median);

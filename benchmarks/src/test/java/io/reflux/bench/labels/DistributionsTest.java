@@ -3,7 +3,7 @@ package io.reflux.bench.labels;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import io.reflux.bench.labels.Distributions.Ids;
+import io.reflux.bench.labels.Distributions.Kind;
 import io.reflux.bench.labels.Distributions.Row;
 import java.util.Arrays;
 import java.util.List;
@@ -15,8 +15,8 @@ class DistributionsTest {
 
   @Test
   void sameSeedGivesSameRows() {
-    Row first = new Distributions(VOCABULARY, 5).rows(2, Ids.ZIPF).get(1);
-    Row second = new Distributions(VOCABULARY, 5).rows(2, Ids.ZIPF).get(1);
+    Row first = new Distributions(VOCABULARY, 5).rows(2, Kind.ZIPF).get(1);
+    Row second = new Distributions(VOCABULARY, 5).rows(2, Kind.ZIPF).get(1);
     assertThat(first.teacher()).containsExactly(second.teacher());
     assertThat(first.student()).containsExactly(second.student());
     assertThat(first.token()).isEqualTo(second.token());
@@ -24,7 +24,7 @@ class DistributionsTest {
 
   @Test
   void someAreSharpAndSomeAreFlat() {
-    List<Row> rows = new Distributions(VOCABULARY, 1).rows(40, Ids.EVEN);
+    List<Row> rows = new Distributions(VOCABULARY, 1).rows(40, Kind.EVEN);
     for (Row row : rows) {
       assertThat(Arrays.stream(row.teacher()).sum()).isCloseTo(1, within(1e-9));
       assertThat(Arrays.stream(row.student()).sum()).isCloseTo(1, within(1e-9));
@@ -35,12 +35,12 @@ class DistributionsTest {
 
   @Test
   void zipfPrefersLowIds() {
-    assertThat(meanOfTop(Ids.ZIPF)).isLessThan(meanOfTop(Ids.EVEN) / 2);
+    assertThat(meanOfTop(Kind.ZIPF)).isLessThan(meanOfTop(Kind.EVEN) / 2);
   }
 
-  private static double meanOfTop(Ids ids) {
+  private static double meanOfTop(Kind kind) {
     return new Distributions(VOCABULARY, 1)
-        .rows(10, ids).stream()
+        .rows(10, kind).stream()
             .flatMapToInt(row -> Arrays.stream(Blocks.largest(row.teacher(), 20)))
             .average()
             .orElseThrow();

@@ -3,7 +3,7 @@ package io.reflux.bench.labels;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import io.reflux.bench.labels.Distributions.Ids;
+import io.reflux.bench.labels.Distributions.Kind;
 import io.reflux.bench.labels.Distributions.Row;
 import io.reflux.bench.labels.Gradients.Comparison;
 import io.reflux.model.divergence.Buckets;
@@ -18,7 +18,7 @@ class GradientsTest {
   private static final int VOCABULARY = 500;
   private static final Offset<Double> ROUNDING = within(1e-12);
 
-  private final List<Row> rows = new Distributions(VOCABULARY, 7).rows(20, Ids.EVEN);
+  private final List<Row> rows = new Distributions(VOCABULARY, 7).rows(20, Kind.EVEN);
 
   @Test
   void bucketsAgreeWithTheReference() {

@@ -42,7 +42,7 @@ class LabelsBenchmarkTest {
     assertThat(result.figures().get("topk50_bytes_per_token").value()).isPositive();
     assertThat(result.figures().get("reconstruction_kl").value()).isBetween(0.0, 5e-3);
     Result.Table table = result.tables().get(0);
-    assertThat(table.rows()).hasSize(2 * Encoding.ALL.size());
+    assertThat(table.rows()).hasSize(3 * Encoding.ALL.size());
     table.rows().forEach(row -> assertThat(row).hasSameSizeAs(table.columns()));
 
     Document svg = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(plot.toFile());
