@@ -78,7 +78,7 @@ final class LabelPlot {
         Anchor.START,
         String.format(
             Locale.ROOT,
-            "Vocabulary %,d, ids spread evenly (the hardest to name), mixed sharpness. Both axes"
+            "Vocabulary %,d, ids spread evenly (the hardest to name), as unsure as of text. Both axes"
                 + " are logarithmic; towards the lower left is better.",
             vocabulary));
     for (double tick : BYTES_TICKS) {
@@ -213,7 +213,7 @@ final class LabelPlot {
   }
 
   private double of(Encoding encoding, Column column) {
-    return samples.median(new Line(encoding, Kind.EVEN), column);
+    return samples.median(new Line(encoding, Kind.TEXT), column);
   }
 
   private static double x(double bytes) {
