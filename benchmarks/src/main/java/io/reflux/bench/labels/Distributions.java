@@ -136,11 +136,9 @@ final class Distributions {
   private static void sharpen(double[] logits, double entropy) {
     double flat = LEAST_EXPONENT;
     double sharp = MOST_EXPONENT;
-    double[] scaled = new double[logits.length];
     for (int i = 0; i < HALVINGS; i++) {
       double exponent = Math.sqrt(flat * sharp);
-      Arrays.setAll(scaled, id -> exponent * logits[id]);
-      if (entropy(softmax(scaled)) > entropy) {
+      if (entropy(logits, exponent) > entropy) {
         flat = exponent;
       } else {
         sharp = exponent;
@@ -148,6 +146,20 @@ final class Distributions {
     }
     double exponent = sharp;
     Arrays.setAll(logits, id -> exponent * logits[id]);
+  }
+
+  /** Of the softmax of logits times a number, nats. */
+  private static double entropy(double[] logits, double exponent) {
+    double max = Arrays.stream(logits).max().orElseThrow();
+    double sum = 0;
+    double weighted = 0;
+    for (double logit : logits) {
+      double shifted = exponent * (logit - max);
+      double exp = Math.exp(shifted);
+      sum += exp;
+      weighted += shifted * exp;
+    }
+    return Math.log(sum) - weighted / sum;
   }
 
   private static double[] softmax(double[] logits) {

@@ -78,8 +78,8 @@ final class LabelPlot {
         Anchor.START,
         String.format(
             Locale.ROOT,
-            "Vocabulary %,d, ids spread evenly (the hardest to name), as unsure as of text. Both axes"
-                + " are logarithmic; towards the lower left is better.",
+            "Vocabulary %,d, ids spread evenly (the hardest to name), as unsure as of text."
+                + " Logarithmic axes; lower left is better.",
             vocabulary));
     for (double tick : BYTES_TICKS) {
       svg.line(GRID, 1, "", x(tick), TOP, x(tick), BOTTOM);
