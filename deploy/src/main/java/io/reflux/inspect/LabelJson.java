@@ -61,6 +61,7 @@ final class LabelJson {
     }
     object.put("encoding", reading.encoding().name().toLowerCase(Locale.ROOT));
     object.put("format", reading.format());
+    object.put("resolution", reading.resolution());
     object.put("bytes", reading.bytes());
     if (reading.block() instanceof TopKBlock block) {
       object.put("k", block.k());

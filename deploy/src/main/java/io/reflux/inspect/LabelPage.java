@@ -230,7 +230,7 @@ final class LabelPage {
     tokens = Math.min(MOST_TOKEN, tokens);
     int places = Math.max(positions, "POS".length());
     int before = places + 2 + tokens + 2 + 6 + 2 + 5 + 2 + BAR + 2 + 5 + 2 + (drawn ? 0 : 6 + 2);
-    List<Integer> alternatives = alternativeWidths(rows, drawn, width - before);
+    List<Integer> alternatives = alternativeWidths(rows, reading, width - before);
 
     List<AttributedString> lines = new ArrayList<>();
     AttributedStringBuilder titles = new AttributedStringBuilder().style(DIM);
@@ -249,7 +249,7 @@ final class LabelPage {
   }
 
   /** Widths of the columns of alternatives that fit: each as wide as its widest text needs. */
-  private List<Integer> alternativeWidths(List<Row> rows, boolean drawn, int room) {
+  private List<Integer> alternativeWidths(List<Row> rows, LabelReading reading, int room) {
     List<Integer> widths = new ArrayList<>();
     int left = room;
     for (int i = 0; i < top; i++) {
@@ -257,7 +257,7 @@ final class LabelPage {
       for (Row row : rows) {
         List<Named> others = others(row);
         if (i < others.size()) {
-          int figure = figure(others.get(i), drawn).length();
+          int figure = figure(others.get(i), reading).length();
           widest = Math.max(widest, alternativeText(others.get(i)) + 1 + figure);
         }
       }
@@ -278,8 +278,10 @@ final class LabelPage {
     return named.id() == LabelReading.NO_ID ? "?" : text.visible(named.id());
   }
 
-  private static String figure(Named named, boolean drawn) {
-    return drawn ? named.count() + "×" : probability(named.probability());
+  private static String figure(Named named, LabelReading reading) {
+    return reading.encoding() == LabelEncoding.SAMPLED
+        ? named.count() + "×"
+        : probability(named.probability(), reading.resolution());
   }
 
   /** All that the teacher named but the token that stands there. */
@@ -306,13 +308,13 @@ final class LabelPage {
     line.append("  ").append(bar(row.probability()), tone);
     line.append("  ").append(left(nats(row.entropy()), 5), plain);
     if (!drawn) {
-      line.append("  ").append(left(tail(row.tail()), 6), plain);
+      line.append("  ").append(left(tail(row.tail(), reading.resolution()), 6), plain);
     }
     List<Named> others = others(row);
     for (int i = 0; i < Math.min(alternatives.size(), others.size()); i++) {
       Named other = others.get(i);
       String name = TokenText.cut(name(other), MOST_ALTERNATIVE);
-      String figure = figure(other, drawn);
+      String figure = figure(other, reading);
       int space = alternatives.get(i) - TokenText.width(name) - figure.length();
       boolean likely = drawn || other.probability() >= LIKELY;
       line.append("  ").append(name, likely ? plain : DIM).append(" ".repeat(space));
@@ -382,8 +384,14 @@ final class LabelPage {
     return text.replaceFirst("e-0?", "e-");
   }
 
-  private static String tail(double tail) {
-    return Double.isNaN(tail) ? "?" : tail == 0 ? "–" : probability(tail);
+  /** Below the resolution the bytes say no more than that. */
+  private static String probability(double p, double resolution) {
+    return p < resolution ? "<" + probability(resolution) : probability(p);
+  }
+
+  /** Rounded to half a step where ids are to one: a quarter of their resolution. */
+  private static String tail(double tail, double resolution) {
+    return Double.isNaN(tail) ? "?" : tail == 0 ? "–" : probability(tail, resolution / 4);
   }
 
   private static String nats(double entropy) {

@@ -21,12 +21,18 @@ import java.util.List;
  * @param format tag of the bytes
  * @param bytes length of the encoded labels
  * @param block what they say
+ * @param resolution probability below which they do not tell ids apart; 0 for none
  * @param supportIds ids of a rollout that log-probs of its support belong to; null where they are
  *     not known, or not needed
  */
 @SuppressWarnings("ArrayRecordComponent") // never compared
 record LabelReading(
-    Received<SoftLabels> received, int format, int bytes, LabelBlock block, int[] supportIds) {
+    Received<SoftLabels> received,
+    int format,
+    int bytes,
+    LabelBlock block,
+    double resolution,
+    int[] supportIds) {
 
   /** An id that is not known. */
   static final int NO_ID = -1;
@@ -86,7 +92,9 @@ record LabelReading(
     buffer.get(bytes);
     try {
       LabelBlock block = SoftLabelCodec.decode(bytes, labels.getVocabularySize());
-      LabelReading reading = new LabelReading(received, bytes[0] & 0xff, bytes.length, block, null);
+      double resolution = SoftLabelCodec.resolution(bytes);
+      LabelReading reading =
+          new LabelReading(received, bytes[0] & 0xff, bytes.length, block, resolution, null);
       reading.requireFit();
       return reading;
     } catch (SoftLabelFormatException e) {
@@ -116,7 +124,7 @@ record LabelReading(
    */
   LabelReading withSupport(int[] ids) throws SoftLabelFormatException {
     ((SupportBlock) block).requireSupport(ids);
-    return new LabelReading(received, format, bytes, block, ids);
+    return new LabelReading(received, format, bytes, block, resolution, ids);
   }
 
   SoftLabels labels() {

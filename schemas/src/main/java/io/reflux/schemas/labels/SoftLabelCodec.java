@@ -104,6 +104,19 @@ public final class SoftLabelCodec {
             + " (expected: topk)");
   }
 
+  /**
+   * The probability below which a block names ids without telling them apart; 0 where it tells all.
+   *
+   * @param bytes that {@link #decode} takes
+   */
+  public static double resolution(byte[] bytes) throws SoftLabelFormatException {
+    if (bytes.length == 0 || bytes[0] != TopKFormat2.TAG) {
+      return 0;
+    }
+    double steps = TopKFormat2.steps(new BitReader(bytes, 1, bytes.length));
+    return 1 / (steps * steps);
+  }
+
   private static int checksum(byte[] bytes, int length) {
     CRC32C crc = new CRC32C();
     crc.update(bytes, 0, length);

@@ -86,6 +86,19 @@ final class TopKFormat2 {
     return format.block;
   }
 
+  /**
+   * The number of steps.
+   *
+   * @param in after the tag
+   */
+  static int steps(BitReader in) throws SoftLabelFormatException {
+    in.read(8);
+    for (int beforeSteps = 0; beforeSteps < 3; beforeSteps++) {
+      in.readVarint();
+    }
+    return in.readVarint();
+  }
+
   private void read(int row) throws SoftLabelFormatException {
     TopKTables tables = TopKTables.INSTANCE;
     boolean tailKnown = !header.has(LabelHeader.SOME_TAILS_UNKNOWN) || in.read(1) == 1;
