@@ -58,7 +58,7 @@ class LabelPageTest {
             2,
             2,
             new int[] {response[0], the, response[1], the},
-            new float[] {sure, -14, sure, -8},
+            new float[] {sure, -14, sure, -10},
             new float[] {tail, tail},
             new float[] {sure, sure},
             new float[] {0.1f, 0.1f});
