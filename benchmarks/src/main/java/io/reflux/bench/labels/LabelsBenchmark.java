@@ -208,11 +208,11 @@ public final class LabelsBenchmark implements Benchmark {
                 .formatted(Distributions.STUDENT_TEMPERATURE, Distributions.STUDENT_NOISE))
         .condition(
             "rows",
-            "even: any id is as likely as any other, which the figures use; zipf: by ln(id + %s) +"
-                    .formatted(Distributions.ZIPF_OFFSET)
-                + " %s N(0, 1); both as sure as Qwen3-8B of its own responses (half below 0.01 nats, a"
-                + " fifth above 0.672, arXiv 2506.01939); text: any id, 50 draws name about"
-                + " 12 (arXiv 2503.16870)".formatted(Distributions.ZIPF_NOISE))
+            ("even: any id is as likely as any other, which the figures use; zipf: by ln(id + %s) +"
+                    + " %s N(0, 1); both as sure as Qwen3-8B of its own responses (half below 0.01"
+                    + " nats, a fifth above 0.672, arXiv 2506.01939); text: any id, 50 draws name"
+                    + " about 12 (arXiv 2503.16870)")
+                .formatted(Distributions.ZIPF_OFFSET, Distributions.ZIPF_NOISE))
         .condition(
             "gradient",
             "of the loss in the student's logits against softmax(z) - p: mean angle of a position,"
