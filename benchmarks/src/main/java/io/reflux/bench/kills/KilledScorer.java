@@ -34,8 +34,8 @@ final class KilledScorer {
             .termination()
             .whenComplete(
                 (done, failure) -> {
+                  // The service has said why in its log.
                   if (failure != null) {
-                    failure.printStackTrace();
                     Runtime.getRuntime().halt(1);
                   }
                 });
