@@ -107,7 +107,12 @@ class SnapshotPublisherTest {
             try (SnapshotPublisher publisher = new SnapshotPublisher(loop.clients())) {
               versions.add(publisher.publish(model, Loop.info(i), "stable").getVersion());
             } catch (SnapshotException e) {
-              assertThat(e.kind()).as(() -> "cause: " + e.getCause()).isEqualTo(Kind.FENCED);
+              // A broker that is overtaken while it ends a transaction says only that it failed.
+              boolean failedToEnd =
+                  e.kind() == Kind.KAFKA && e.getMessage().contains("error in EndTxnResponse");
+              assertThat(failedToEnd || e.kind() == Kind.FENCED)
+                  .as(() -> e.kind() + ", cause: " + e.getCause())
+                  .isTrue();
             }
           }
           return versions;
