@@ -25,176 +25,23 @@ final class KernelSource {
           p = annotate(List[Tensor], [])
       """;
 
-  /** Rotary embedding in Hugging Face's layout: the pairs are (i, i + headSize/2). */
-  private static final String ROTATE =
-      """
-        def rotate(self: __torch__.Kernels, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-          halves = torch.chunk(x, 2, -1)
-          turned = torch.cat([torch.neg(halves[1]), halves[0]], -1)
-          return torch.add(torch.mul(x, cos), torch.mul(turned, sin))
-      """;
-
-  private static final String ATTEND_ALL =
-      """
-        def attend(self: __torch__.Kernels, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-          return torch.scaled_dot_product_attention(q, k, v, None, 0.0, True)
-      """;
-
-  private static final String ATTEND_WINDOW =
-      """
-        def attend(self: __torch__.Kernels, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-          positions = torch.arange(q.size(2))
-          behind = torch.sub(torch.unsqueeze(positions, 1), torch.unsqueeze(positions, 0))
-          seen = torch.logical_and(torch.ge(behind, 0), torch.lt(behind, $WINDOW))
-          return torch.scaled_dot_product_attention(q, k, v, seen, 0.0, False)
-      """;
-
-  private static final String LAYER =
-      """
-        def layer(self: __torch__.Kernels, x: Tensor, p: List[Tensor], cos: Tensor, sin: Tensor) -> Tensor:
-          b = x.size(0)
-          t = x.size(1)
-          h = torch.rms_norm(x, [$HIDDEN], p[$INPUT_NORM], $EPSILON)
-          q = torch.view(torch.linear(h, p[$QUERY], $QUERY_BIAS), [b, t, $HEADS, $HEAD_SIZE])
-          k = torch.view(torch.linear(h, p[$KEY], $KEY_BIAS), [b, t, $KEY_HEADS, $HEAD_SIZE])
-          v = torch.view(torch.linear(h, p[$VALUE], $VALUE_BIAS), [b, t, $KEY_HEADS, $HEAD_SIZE])
-      $QK_NORM
-          q = self.rotate(torch.transpose(q, 1, 2), cos, sin)
-          k = self.rotate(torch.transpose(k, 1, 2), cos, sin)
-          v = torch.transpose(v, 1, 2)
-      $EXPAND
-          a = torch.transpose(self.attend(q, k, v), 1, 2)
-          a = torch.reshape(a, [b, t, $QUERY_SIZE])
-          x = torch.add(x, torch.linear(a, p[$OUTPUT]))
-          h = torch.rms_norm(x, [$HIDDEN], p[$POST_NORM], $EPSILON)
-          m = torch.mul(torch.silu(torch.linear(h, p[$GATE])), torch.linear(h, p[$UP]))
-          return torch.add(x, torch.linear(m, p[$DOWN]))
-      """;
-
-  private static final String QK_NORM =
-      """
-          q = torch.rms_norm(q, [$HEAD_SIZE], p[$QUERY_NORM], $EPSILON)
-          k = torch.rms_norm(k, [$HEAD_SIZE], p[$KEY_NORM], $EPSILON)
-      """;
-
-  /** Explicit copies of the shared heads: measured faster on the processor than enable_gqa. */
-  private static final String EXPAND =
-      """
-          k = torch.reshape(torch.expand(torch.unsqueeze(k, 2), [b, $KEY_HEADS, $GROUP, t, $HEAD_SIZE]), [b, $HEADS, t, $HEAD_SIZE])
-          v = torch.reshape(torch.expand(torch.unsqueeze(v, 2), [b, $KEY_HEADS, $GROUP, t, $HEAD_SIZE]), [b, $HEADS, t, $HEAD_SIZE])
-      """;
-
-  private static final String TRUNK =
-      """
-        def trunk(self: __torch__.Kernels, p: List[Tensor], ids: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-          x = torch.embedding(p[0], ids)
-          t = ids.size(1)
-          c = torch.narrow(cos, 0, 0, t)
-          s = torch.narrow(sin, 0, 0, t)
-          for i in range($LAYERS):
-            first = torch.add(1, torch.mul(i, $LAYER_TENSORS))
-            x = self.layer(x, p[first:torch.add(first, $LAYER_TENSORS)], c, s)
-          return torch.rms_norm(x, [$HIDDEN], p[$FINAL_NORM], $EPSILON)
-
-        def logits(self: __torch__.Kernels, flat: Tensor, ids: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-          p = self.leaves(torch.detach(flat))
-          return torch.linear(self.trunk(p, ids, cos, sin), p[$HEAD])
-      """;
-
-  /**
-   * Head and loss, a chunk of rows at a time, with the gradient written out, so that never more
-   * than a chunk of logits exists. With P the teacher's named probabilities, Pt its tail mass, q
-   * the student's softmax and Qt the student's mass outside the named ids:
-   *
-   * <pre>
-   * KL      = Σ P (log P − log q) + Pt (log Pt − log Qt)
-   * dKL/dz  = (ΣP + Pt) q − [named] P − [not named] Pt q / Qt
-   * dCE/dz  = q − [token]
-   * </pre>
-   *
-   * <p>log Qt is a log-sum-exp over the unnamed logits, never log(1 − Σq).
-   */
-  private static final String HEAD =
-      """
-        def head(self: __torch__.Kernels, h: Tensor, w: Tensor, tokens: Tensor, ce_w: Tensor, kd_w: Tensor, top: Tensor, top_logp: Tensor, tail: Tensor, chunk: int, backward: bool) -> Tuple[Tensor, Tensor, Tensor]:
-          n = h.size(0)
-          k = top.size(1)
-          stats = torch.zeros([6], dtype=7)
-          dh = torch.empty_like(h)
-          dw = torch.zeros_like(w)
-          wt = torch.t(w)
-          start = 0
-          while start < n:
-            rows = min(chunk, n - start)
-            hc = torch.narrow(h, 0, start, rows)
-            token = torch.unsqueeze(torch.narrow(tokens, 0, start, rows), 1)
-            cw = torch.unsqueeze(torch.narrow(ce_w, 0, start, rows), 1)
-            kw = torch.unsqueeze(torch.narrow(kd_w, 0, start, rows), 1)
-            z = torch.matmul(hc, wt)
-            lse = torch.logsumexp(z, [1], True)
-            best = torch.argmax(z, 1, True)
-            counted = torch.gt(torch.add(cw, kw), 0)
-            ce = torch.sub(lse, torch.gather(z, 1, token))
-            none = torch.zeros_like(ce)
-            torch.add_(stats[0], torch.sum(torch.where(counted, torch.mul(ce, cw), none), dtype=7))
-            torch.add_(stats[2], torch.sum(torch.where(counted, ce, none), dtype=7))
-            torch.add_(stats[4], torch.sum(torch.logical_and(counted, torch.eq(best, token)), dtype=7))
-            scale = cw
-            adjust = torch.neg(cw)
-            at = token
-            if k > 0:
-              ids = torch.narrow(top, 0, start, rows)
-              logp = torch.narrow(top_logp, 0, start, rows)
-              named = torch.gt(logp, -inf)
-              p = torch.exp(logp)
-              zk = torch.gather(z, 1, ids)
-              logq = torch.sub(zk, lse)
-              logpt = torch.unsqueeze(torch.narrow(tail, 0, start, rows), 1)
-              pt = torch.exp(logpt)
-              rest = torch.logsumexp(torch.scatter(z, 1, ids, -inf), [1], True)
-              has_tail = torch.logical_and(torch.gt(logpt, -inf), torch.gt(rest, -inf))
-              logqt = torch.sub(rest, lse)
-              kl = torch.sum(torch.where(named, torch.mul(p, torch.sub(logp, logq)), torch.zeros_like(p)), [1], True)
-              kl = torch.add(kl, torch.where(has_tail, torch.mul(pt, torch.sub(logpt, logqt)), none))
-              distilled = torch.gt(kw, 0)
-              torch.add_(stats[0], torch.sum(torch.where(distilled, torch.mul(kl, kw), none), dtype=7))
-              torch.add_(stats[1], torch.sum(torch.where(distilled, kl, none), dtype=7))
-              same = torch.eq(best, torch.narrow(ids, 1, 0, 1))
-              torch.add_(stats[3], torch.sum(torch.logical_and(distilled, same), dtype=7))
-              ptw = torch.where(has_tail, torch.mul(pt, kw), none)
-              mass = torch.add(torch.mul(torch.sum(p, [1], True), kw), ptw)
-              over = torch.where(has_tail, torch.mul(ptw, torch.exp(torch.neg(logqt))), none)
-              scale = torch.sub(torch.add(scale, mass), over)
-              back = torch.where(named, torch.mul(over, torch.exp(logq)), torch.zeros_like(p))
-              adjust = torch.cat([adjust, torch.sub(back, torch.mul(p, kw))], 1)
-              at = torch.cat([at, ids], 1)
-            if backward:
-              g = torch.exp_(torch.sub_(z, lse))
-              g = torch.mul_(g, scale)
-              g = torch.scatter_add_(g, 1, at, adjust)
-              torch.copy_(torch.narrow(dh, 0, start, rows), torch.matmul(g, w))
-              dw = torch.addmm_(dw, torch.t(g), hc)
-            start = start + rows
-          return (stats, dh, dw)
-      """;
-
   private static final String ACCUMULATE =
       """
-        def measure(self: __torch__.Kernels, flat: Tensor, ids: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, tokens: Tensor, ce_w: Tensor, kd_w: Tensor, top: Tensor, top_logp: Tensor, tail: Tensor, chunk: Tensor) -> Tensor:
+        def measure(self: __torch__.Kernels, flat: Tensor, ids: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
           p = self.leaves(torch.detach(flat))
           h = torch.reshape(self.trunk(p, ids, cos, sin), [-1, $HIDDEN])
           h = torch.index_select(h, 0, rows)
-          stats, dh, dw = self.head(h, p[$HEAD], tokens, ce_w, kd_w, top, top_logp, tail, int(chunk), False)
+          stats, dh, dw = self.head(h, p[$HEAD], $ROW_ARGUMENTS, False)
           return stats
 
-        def accumulate(self: __torch__.Kernels, flat: Tensor, gradients: Tensor, ids: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, tokens: Tensor, ce_w: Tensor, kd_w: Tensor, top: Tensor, top_logp: Tensor, tail: Tensor, chunk: Tensor) -> Tensor:
+        def accumulate(self: __torch__.Kernels, flat: Tensor, gradients: Tensor, ids: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
           views = self.leaves(torch.detach(flat))
           p = annotate(List[Tensor], [])
           for i in range(len(views)):
             _0 = torch.append(p, torch.requires_grad_(torch.detach(views[i]), True))
           h = torch.reshape(self.trunk(p, ids, cos, sin), [-1, $HIDDEN])
           h = torch.index_select(h, 0, rows)
-          stats, dh, dw = self.head(torch.detach(h), views[$HEAD], tokens, ce_w, kd_w, top, top_logp, tail, int(chunk), True)
+          stats, dh, dw = self.head(torch.detach(h), views[$HEAD], $ROW_ARGUMENTS, True)
           trained = p[0:$TRUNK_TENSORS]
           upstream = annotate(List[Optional[Tensor]], [])
           _3 = torch.append(upstream, dh)
@@ -208,49 +55,20 @@ final class KernelSource {
           return stats
       """;
 
-  /**
-   * A gradient that is not finite changes nothing; the caller sees its norm. The compiler takes a
-   * list for the only thing that the fused kernel writes to, and drops the call when the list is
-   * not read afterwards: hence the two probes in the result.
-   */
-  private static final String UPDATE =
-      """
-        def update(self: __torch__.Kernels, flat: Tensor, gradients: Tensor, first: Tensor, second: Tensor, steps: Tensor, hyper: Tensor) -> Tensor:
-          norm = torch.linalg_vector_norm(gradients, dtype=7)
-          d = $DECAYED
-          e = $FLOATS - d
-          matrices = [torch.narrow(flat, 0, 0, d)]
-          vectors = [torch.narrow(flat, 0, d, e)]
-          if bool(torch.isfinite(norm)):
-            limit = torch.div(hyper[5], torch.add(norm, 1e-12))
-            _0 = torch.mul_(gradients, torch.to(torch.clamp(limit, None, 1.0), 6))
-            _1 = torch.add_(steps, 1)
-            rate = float(hyper[0])
-            torch._fused_adamw_(matrices, [torch.narrow(gradients, 0, 0, d)], [torch.narrow(first, 0, 0, d)], [torch.narrow(second, 0, 0, d)], annotate(List[Tensor], []), [steps], lr=rate, beta1=float(hyper[1]), beta2=float(hyper[2]), weight_decay=float(hyper[3]), eps=float(hyper[4]), amsgrad=False, maximize=False)
-            torch._fused_adamw_(vectors, [torch.narrow(gradients, 0, d, e)], [torch.narrow(first, 0, d, e)], [torch.narrow(second, 0, d, e)], annotate(List[Tensor], []), [steps], lr=rate, beta1=float(hyper[1]), beta2=float(hyper[2]), weight_decay=0.0, eps=float(hyper[4]), amsgrad=False, maximize=False)
-          _2 = torch.zero_(gradients)
-          probes = [torch.select(matrices[0], 0, 0), torch.select(vectors[0], 0, 0)]
-          return torch.cat([torch.reshape(norm, [1]), torch.to(torch.stack(probes), 7)])
-      """;
-
   private KernelSource() {}
 
   static String of(ModelConfig config, ParameterLayout layout) {
-    String window = config.slidingWindow().isPresent() ? ATTEND_WINDOW : ATTEND_ALL;
     String source =
         String.join(
             "\n",
             HEADER,
             leaves(layout),
-            ROTATE,
-            window,
-            LAYER
-                .replace("$QK_NORM\n", config.qkNorm() ? QK_NORM : "")
-                .replace("$EXPAND\n", config.heads() == config.keyValueHeads() ? "" : EXPAND),
-            TRUNK,
-            HEAD,
-            ACCUMULATE,
-            UPDATE);
+            TrunkSource.of(config),
+            HeadSource.of(),
+            ACCUMULATE
+                .replace("$ROW_SIGNATURE", HeadSource.signature())
+                .replace("$ROW_ARGUMENTS", HeadSource.arguments()),
+            OptimizerSource.of());
     return substitute(source, config, layout);
   }
 

@@ -8,6 +8,8 @@ import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.reference.RotaryFrequencies;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * A Llama-family model with gradients and AdamW, in float32. Batches add up gradients until {@link
@@ -17,9 +19,6 @@ import io.reflux.model.reference.RotaryFrequencies;
  * it, any thread.
  */
 public final class TrainableModel implements AutoCloseable {
-  /** Rows of logits at a time, in elements: 32 MiB of float32. */
-  private static final int CHUNK_ELEMENTS = 8 << 20;
-
   private static final int INITIAL_ROTARY_POSITIONS = 256;
 
   private final ModelConfig config;
@@ -189,70 +188,25 @@ public final class TrainableModel implements AutoCloseable {
       return Losses.NONE;
     }
     prepareThread();
-    growRotary(batch.length());
+    growRotary(batch.packing().length());
     try (NDScope scope = new NDScope()) {
       scope.suppressNotUsedWarning();
-      long rows = batch.rows();
-      NDArray ids = TorchArrays.longs(manager, batch.tokenIds(), batch.sequences(), batch.length());
-      NDArray positions = TorchArrays.longs(manager, batch.rowPositions(), rows);
-      NDArray tokens = TorchArrays.longs(manager, batch.rowTokens(), rows);
-      NDArray crossEntropy = TorchArrays.floats(manager, batch.crossEntropyWeights(), rows);
-      NDArray distillation = TorchArrays.floats(manager, batch.distillationWeights(), rows);
-      NDArray topIds = TorchArrays.longs(manager, batch.topIds(), rows, batch.k());
-      NDArray topLogprobs = TorchArrays.floats(manager, batch.topLogprobs(), rows, batch.k());
-      NDArray tail = TorchArrays.floats(manager, batch.tailLogMass(), rows);
-      long chunkRows = Math.max(1, CHUNK_ELEMENTS / config.vocabularySize());
-      NDArray chunk = TorchArrays.longs(manager, new long[] {chunkRows}, 1);
+      List<NDArray> inputs = new ArrayList<>();
+      inputs.add(parameters);
+      if (backward) {
+        inputs.add(gradients);
+      }
+      Packing packing = batch.packing();
+      inputs.add(
+          TorchArrays.longs(manager, packing.tokenIds(), packing.sequences(), packing.length()));
+      inputs.add(cos);
+      inputs.add(sin);
+      inputs.add(TorchArrays.longs(manager, packing.rowPositions(), packing.rowPositions().length));
+      inputs.addAll(batch.rowTargets().tensors(manager));
       NDArray stats =
-          backward
-              ? kernels.call(
-                  "accumulate",
-                  parameters,
-                  gradients,
-                  ids,
-                  cos,
-                  sin,
-                  positions,
-                  tokens,
-                  crossEntropy,
-                  distillation,
-                  topIds,
-                  topLogprobs,
-                  tail,
-                  chunk)
-              : kernels.call(
-                  "measure",
-                  parameters,
-                  ids,
-                  cos,
-                  sin,
-                  positions,
-                  tokens,
-                  crossEntropy,
-                  distillation,
-                  topIds,
-                  topLogprobs,
-                  tail,
-                  chunk);
-      return losses(batch, stats.toDoubleArray());
+          kernels.call(backward ? "accumulate" : "measure", inputs.toArray(NDArray[]::new));
+      return batch.rowTargets().losses(stats.toDoubleArray());
     }
-  }
-
-  private static Losses losses(Batch batch, double[] stats) {
-    long distilled = 0;
-    long counted = 0;
-    for (int row = 0; row < batch.rows(); row++) {
-      distilled += batch.distillationWeights()[row] > 0 ? 1 : 0;
-      counted += batch.distillationWeights()[row] + batch.crossEntropyWeights()[row] > 0 ? 1 : 0;
-    }
-    return new Losses(
-        stats[0] + batch.objectiveOffset(),
-        stats[1] + batch.klOffset(),
-        stats[2],
-        stats[3],
-        stats[4],
-        distilled,
-        counted);
   }
 
   private void growRotary(int positions) {
