@@ -1,6 +1,7 @@
 package io.reflux.trainer;
 
 import io.reflux.schemas.avro.Stage;
+import io.reflux.trainer.LabelledSequence.Written;
 import io.reflux.trainer.nn.ModelState;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
@@ -11,6 +12,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -19,7 +21,7 @@ import java.util.TreeMap;
  */
 final class CheckpointFormat {
   private static final int MAGIC = 0x52465843; // "RFXC"
-  private static final int VERSION = 1;
+  private static final int VERSION = 2;
   private static final int FLOATS_AT_ONCE = 1 << 14;
 
   private CheckpointFormat() {}
@@ -94,8 +96,8 @@ final class CheckpointFormat {
     ModelState model = new ModelState(readFloats(in), readFloats(in), readFloats(in), updates);
     int oldestRecent = in.readInt();
     long offered = in.readLong();
-    ReplayBuffer.Contents replay =
-        new ReplayBuffer.Contents(
+    ReplayState replay =
+        new ReplayState(
             readSequences(in), readSequences(in), readSequences(in), oldestRecent, offered);
     return new StudentState(
         model,
@@ -119,16 +121,22 @@ final class CheckpointFormat {
     for (LabelledSequence sequence : sequences) {
       writeText(sequence.requestId(), out);
       writeText(sequence.segment(), out);
-      out.writeLong(sequence.studentStep());
+      out.writeLong(sequence.eventMillis());
       out.writeFloat(sequence.weight());
-      out.writeInt(sequence.tokenIds().length);
-      for (int id : sequence.tokenIds()) {
-        out.writeInt(id);
-      }
+      writeInts(sequence.tokenIds(), out);
       out.writeInt(sequence.promptLength());
       out.writeInt(sequence.vocabularySize());
+      out.writeDouble(sequence.labelTemperature());
       writeBytes(sequence.lossMask(), out);
       writeBytes(sequence.labels(), out);
+      writeInts(sequence.supportIds(), out);
+      out.writeBoolean(sequence.isRollout());
+      if (sequence.isRollout()) {
+        Written written = sequence.written().orElseThrow();
+        out.writeLong(written.studentStep());
+        out.writeDouble(written.temperature());
+        writeFloats(written.logprobs(), out);
+      }
     }
   }
 
@@ -136,27 +144,22 @@ final class CheckpointFormat {
     int count = in.readInt();
     List<LabelledSequence> sequences = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      String requestId = readText(in);
-      String segment = readText(in);
-      long studentStep = in.readLong();
-      float weight = in.readFloat();
-      int[] ids = new int[in.readInt()];
-      for (int t = 0; t < ids.length; t++) {
-        ids[t] = in.readInt();
-      }
-      int promptLength = in.readInt();
-      int vocabulary = in.readInt();
       sequences.add(
           new LabelledSequence(
-              requestId,
-              segment,
-              studentStep,
-              weight,
-              ids,
-              promptLength,
-              vocabulary,
+              readText(in),
+              readText(in),
+              in.readLong(),
+              in.readFloat(),
+              readInts(in),
+              in.readInt(),
+              in.readInt(),
+              in.readDouble(),
               readBytes(in),
-              readBytes(in)));
+              readBytes(in),
+              readInts(in),
+              in.readBoolean()
+                  ? Optional.of(new Written(in.readLong(), in.readDouble(), readFloats(in)))
+                  : Optional.empty()));
     }
     return sequences;
   }
@@ -178,6 +181,21 @@ final class CheckpointFormat {
     byte[] bytes = new byte[in.readInt()];
     in.readFully(bytes);
     return bytes;
+  }
+
+  private static void writeInts(int[] ints, DataOutputStream out) throws IOException {
+    out.writeInt(ints.length);
+    for (int value : ints) {
+      out.writeInt(value);
+    }
+  }
+
+  private static int[] readInts(DataInputStream in) throws IOException {
+    int[] ints = new int[in.readInt()];
+    for (int i = 0; i < ints.length; i++) {
+      ints[i] = in.readInt();
+    }
+    return ints;
   }
 
   private static void writeFloats(float[] floats, DataOutputStream out) throws IOException {

@@ -8,6 +8,7 @@ import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
 import io.reflux.schemas.labels.SupportBlock;
+import io.reflux.trainer.LabelledSequence.Written;
 import java.nio.ByteBuffer;
 import java.util.Optional;
 
@@ -143,13 +144,18 @@ final class LabelIntake {
     return new LabelledSequence(
         labels.getRequestId(),
         labels.getSegment(),
-        rollout ? labels.getStudentVersion() : LabelledSequence.NO_STUDENT,
+        labels.getRequestedAt().toEpochMilli(),
         (float) weight,
         labels.getTokenIds().stream().mapToInt(Integer::intValue).toArray(),
         labels.getPromptLength(),
         vocabularySize,
+        labels.getTemperature(),
         labels.getLossMask() == null ? new byte[0] : bytes(labels.getLossMask()),
-        bytes(labels.getLabels()));
+        bytes(labels.getLabels()),
+        new int[0],
+        rollout
+            ? Optional.of(new Written(labels.getStudentVersion(), 1, new float[0]))
+            : Optional.empty());
   }
 
   private static byte[] bytes(ByteBuffer buffer) {

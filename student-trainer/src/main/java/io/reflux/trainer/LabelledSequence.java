@@ -11,6 +11,7 @@ import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.trainer.nn.TrainingSequence;
 import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * A sequence with the teacher's distributions, kept encoded: a tenth of the memory, and checkpoints
@@ -18,33 +19,50 @@ import java.util.Arrays;
  *
  * @param requestId the request it derives from
  * @param segment of the request
- * @param studentStep training step of the student that wrote the response; -1 if none did
+ * @param eventMillis when the request was received, milliseconds since 1970
  * @param weight of each row, the inverse of the request's sampling probability
  * @param tokenIds prompt and response
  * @param promptLength of tokenIds
  * @param vocabularySize of the distributions
+ * @param labelTemperature of the distributions; 1 is the teacher's own
  * @param lossMask a bit a row, lowest first; empty counts every row
  * @param labels as {@link SoftLabelCodec} writes them
+ * @param supportIds [rows, k], the ids that labels of a support belong to, as the rollout named
+ *     them; empty for all others
+ * @param written how a student wrote the response; empty if none did
  */
-record LabelledSequence(
+public record LabelledSequence(
     String requestId,
     String segment,
-    long studentStep,
+    long eventMillis,
     float weight,
     int[] tokenIds,
     int promptLength,
     int vocabularySize,
+    double labelTemperature,
     byte[] lossMask,
-    byte[] labels) {
+    byte[] labels,
+    int[] supportIds,
+    Optional<Written> written) {
 
-  static final long NO_STUDENT = -1;
+  /**
+   * How a student wrote a response.
+   *
+   * @param studentStep its training step
+   * @param temperature that it sampled at
+   * @param logprobs [rows], natural logs of the tokens' probabilities when they were sampled, at
+   *     that temperature; empty if unknown
+   */
+  public record Written(long studentStep, double temperature, float[] logprobs) {}
 
-  int rows() {
+  /** Predictions wanted. */
+  public int rows() {
     return tokenIds.length - promptLength;
   }
 
-  boolean isRollout() {
-    return studentStep != NO_STUDENT;
+  /** Whether a student wrote the response. */
+  public boolean isRollout() {
+    return written.isPresent();
   }
 
   /** Whether a row counts in the loss and in figures. */

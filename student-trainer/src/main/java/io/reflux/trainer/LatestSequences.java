@@ -59,7 +59,7 @@ final class LatestSequences {
    */
   int dropWrittenBefore(long step) {
     int before = sequences.size();
-    sequences.removeIf(sequence -> sequence.studentStep() < step);
+    sequences.removeIf(sequence -> sequence.written().orElseThrow().studentStep() < step);
     if (sequences.size() < before) {
       rows = sequences.stream().mapToLong(LabelledSequence::rows).sum();
     }

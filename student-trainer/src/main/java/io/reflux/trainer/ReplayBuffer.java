@@ -32,19 +32,6 @@ final class ReplayBuffer {
     this.recentShare = recentShare;
   }
 
-  /**
-   * The buffer's contents, in an order that restores it.
-   *
-   * @param oldestRecent index in recent of the next to leave
-   * @param offered sequences that the sample was drawn from
-   */
-  record Contents(
-      List<LabelledSequence> fresh,
-      List<LabelledSequence> recent,
-      List<LabelledSequence> sample,
-      int oldestRecent,
-      long offered) {}
-
   void add(LabelledSequence sequence, RandomBits random) {
     fresh.add(sequence);
     rows += sequence.rows();
@@ -79,15 +66,15 @@ final class ReplayBuffer {
     return rows;
   }
 
-  Contents contents() {
-    return new Contents(
+  ReplayState contents() {
+    return new ReplayState(
         List.copyOf(fresh), List.copyOf(recent), List.copyOf(sample), oldestRecent, offered);
   }
 
   /**
    * Takes up where another buffer was. Capacities may have become smaller: the rest is left out.
    */
-  void restore(Contents contents) {
+  void restore(ReplayState contents) {
     fresh.clear();
     recent.clear();
     sample.clear();

@@ -21,7 +21,7 @@ import java.util.List;
  * @param rollouts scored rollouts, oldest first
  * @param heldOut held-out sequences, oldest first
  */
-record StudentState(
+public record StudentState(
     ModelState model,
     long random,
     Stage stage,
@@ -32,6 +32,6 @@ record StudentState(
     double credit,
     double agreement,
     double kl,
-    ReplayBuffer.Contents replay,
+    ReplayState replay,
     List<LabelledSequence> rollouts,
     List<LabelledSequence> heldOut) {}

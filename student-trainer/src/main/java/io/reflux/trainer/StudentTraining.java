@@ -21,7 +21,7 @@ import java.util.List;
  * <p>Knows neither clock nor Kafka: the same calls in the same order give the same bits. One thread
  * at a time.
  */
-final class StudentTraining implements AutoCloseable {
+public final class StudentTraining implements AutoCloseable {
   /** Held-out sequences a measurement between snapshots: enough for a trend, soon done. */
   private static final int VALIDATION_SEQUENCES = 128;
 
@@ -41,7 +41,13 @@ final class StudentTraining implements AutoCloseable {
   private double agreement = Double.NaN;
   private double kl = Double.NaN;
 
-  StudentTraining(TrainerConfig config, ModelConfig student, Weights weights) {
+  /**
+   * A student that has not been trained here.
+   *
+   * @param student its shape
+   * @param weights to start from
+   */
+  public StudentTraining(TrainerConfig config, ModelConfig student, Weights weights) {
     this.config = config;
     AdamW adamW = new AdamW(0.9, 0.95, 1e-8, config.weightDecay(), config.maxGradientNorm());
     this.model = new TrainableModel(student, weights, adamW, config.threads());
@@ -61,7 +67,7 @@ final class StudentTraining implements AutoCloseable {
    * @param staleness mean steps since the rollouts were written; 0 without any
    * @param droppedStale rollouts that had become too old and were let go
    */
-  record Step(
+  public record Step(
       Losses losses,
       double learningRate,
       double gradientNorm,
@@ -70,16 +76,18 @@ final class StudentTraining implements AutoCloseable {
       double staleness,
       int droppedStale) {}
 
-  ModelConfig student() {
+  /** The student's shape. */
+  public ModelConfig student() {
     return model.config();
   }
 
-  long parameterCount() {
+  /** Weights. */
+  public long parameterCount() {
     return model.parameterCount();
   }
 
   /** Takes in a sequence to learn from. */
-  void learnFrom(LabelledSequence sequence) {
+  public void learnFrom(LabelledSequence sequence) {
     if (sequence.isRollout()) {
       rollouts.add(sequence);
     } else {
@@ -93,17 +101,17 @@ final class StudentTraining implements AutoCloseable {
   }
 
   /** Takes in a sequence to measure on. */
-  void measureOn(LabelledSequence sequence) {
+  public void measureOn(LabelledSequence sequence) {
     heldOut.add(sequence);
   }
 
   /** Whether there is enough to train on that was not repeated too often. */
-  boolean canStep() {
+  public boolean canStep() {
     return stage != Stage.WAITING && credit > 0 && replay.size() > 0;
   }
 
   /** Trains on one batch, and measures on held-out sequences when it is time. */
-  Step step() {
+  public Step step() {
     int dropped = rollouts.dropWrittenBefore(step - config.maxStaleness());
     List<LabelledSequence> drawn = draw();
     List<TrainingSequence> sequences = drawn.stream().map(LabelledSequence::toTraining).toList();
@@ -128,7 +136,7 @@ final class StudentTraining implements AutoCloseable {
       credit -= sequence.rows();
       if (sequence.isRollout()) {
         onPolicy++;
-        age += step - sequence.studentStep();
+        age += step - sequence.written().orElseThrow().studentStep();
       }
     }
     if (step % config.validationSteps() == 0) {
@@ -140,7 +148,7 @@ final class StudentTraining implements AutoCloseable {
   }
 
   /** Measures the student as it is, in float32, on the newest held-out sequences. */
-  void validate() {
+  public void validate() {
     if (heldOut.size() == 0) {
       return;
     }
@@ -154,61 +162,73 @@ final class StudentTraining implements AutoCloseable {
     kl = losses.meanKl();
   }
 
-  MemoryWeights export() {
+  /** A copy of the weights as they stand. */
+  public MemoryWeights export() {
     return model.export();
   }
 
-  List<LabelledSequence> heldOut() {
+  /** What it is measured on, oldest first. */
+  public List<LabelledSequence> heldOut() {
     return heldOut.all();
   }
 
-  int heldOutSize() {
+  /** Held-out sequences. */
+  public int heldOutSize() {
     return heldOut.size();
   }
 
-  Stage stage() {
+  /** Of the recipe. */
+  public Stage stage() {
     return stage;
   }
 
-  long stepsDone() {
+  /** Steps tried, skipped ones included. */
+  public long stepsDone() {
     return step;
   }
 
-  long skippedSteps() {
+  /** Steps that changed nothing because their gradient was not finite. */
+  public long skippedSteps() {
     return skippedSteps;
   }
 
-  long rowsTrained() {
+  /** Labelled rows trained, repeats counted. */
+  public long rowsTrained() {
     return rowsTrained;
   }
 
-  long sequencesSeen() {
+  /** Labelled sequences taken in for training. */
+  public long sequencesSeen() {
     return sequencesSeen;
   }
 
-  int replaySize() {
+  /** Sequences kept to train on. */
+  public int replaySize() {
     return replay.size();
   }
 
-  int freshSize() {
+  /** Of them not trained on yet. */
+  public int freshSize() {
     return replay.freshSize();
   }
 
-  int rolloutsHeld() {
+  /** Scored rollouts kept. */
+  public int rolloutsHeld() {
     return rollouts.size();
   }
 
   /** Last held-out agreement; NaN before the first. */
-  double agreement() {
+  public double agreement() {
     return agreement;
   }
 
   /** Last held-out KL, nats; NaN before the first. */
-  double kl() {
+  public double kl() {
     return kl;
   }
 
-  StudentState state() {
+  /** A copy of everything that a later step depends on. */
+  public StudentState state() {
     return new StudentState(
         model.state(),
         random.state(),
@@ -225,7 +245,8 @@ final class StudentTraining implements AutoCloseable {
         heldOut.all());
   }
 
-  void restore(StudentState state) {
+  /** Takes up where another training was. */
+  public void restore(StudentState state) {
     model.restore(state.model());
     random.restore(state.random());
     stage = state.stage();

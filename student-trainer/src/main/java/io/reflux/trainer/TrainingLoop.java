@@ -235,7 +235,7 @@ final class TrainingLoop implements AutoCloseable {
       return;
     }
     if (sequence.isRollout()) {
-      long age = training.stepsDone() - sequence.studentStep();
+      long age = training.stepsDone() - sequence.written().orElseThrow().studentStep();
       // One from the future was written by a student that a lost data directory took along.
       if (age > config.maxStaleness() || age < 0) {
         meters.staleRollouts().increment();

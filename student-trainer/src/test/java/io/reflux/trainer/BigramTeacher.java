@@ -3,7 +3,9 @@ package io.reflux.trainer;
 import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.TopKBlock;
+import io.reflux.trainer.LabelledSequence.Written;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.Random;
 
 /**
@@ -78,15 +80,44 @@ final class BigramTeacher {
     // As many rows as need two bytes of mask.
     int[] ids = answered(prompt, 9 + random.nextInt(5), random);
     byte[] labels = SoftLabelCodec.encode(draws(ids, prompt.length, draws, random), vocabulary);
-    return new LabelledSequence(
-        requestId, "default", -1, 1, ids, prompt.length, vocabulary, mask, labels);
+    return sequence(requestId, ids, prompt.length, mask, labels, Optional.empty());
   }
 
-  LabelledSequence sequence(String requestId, Random random, long studentStep) {
+  LabelledSequence sequence(String requestId, Random random) {
+    return sequence(requestId, random, Optional.empty());
+  }
+
+  /** As if a student of a step had written it. */
+  LabelledSequence rollout(String requestId, Random random, long studentStep) {
+    return sequence(requestId, random, Optional.of(new Written(studentStep, 1, new float[0])));
+  }
+
+  private LabelledSequence sequence(String requestId, Random random, Optional<Written> written) {
     int[] prompt = prompt(random, 4 + random.nextInt(4));
     int[] ids = answered(prompt, 4 + random.nextInt(5), random);
     byte[] labels = SoftLabelCodec.encode(labels(ids, prompt.length), vocabulary);
+    return sequence(requestId, ids, prompt.length, new byte[0], labels, written);
+  }
+
+  private LabelledSequence sequence(
+      String requestId,
+      int[] ids,
+      int promptLength,
+      byte[] mask,
+      byte[] labels,
+      Optional<Written> written) {
     return new LabelledSequence(
-        requestId, "default", studentStep, 1, ids, prompt.length, vocabulary, new byte[0], labels);
+        requestId,
+        "default",
+        0,
+        1,
+        ids,
+        promptLength,
+        vocabulary,
+        1,
+        mask,
+        labels,
+        new int[0],
+        written);
   }
 }

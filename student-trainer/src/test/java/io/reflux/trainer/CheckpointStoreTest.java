@@ -125,9 +125,7 @@ class CheckpointStoreTest {
     Random random = new Random(step);
     BigramTeacher teacher = new BigramTeacher(2, 40, 1);
     List<LabelledSequence> sequences =
-        Stream.generate(() -> teacher.sequence("é" + random.nextInt(), random, 3))
-            .limit(5)
-            .toList();
+        Stream.generate(() -> teacher.rollout("é" + random.nextInt(), random, 3)).limit(5).toList();
     return new Checkpoint(
         "shape",
         "teacher",
@@ -148,8 +146,7 @@ class CheckpointStoreTest {
             4.5,
             0.5,
             0.25,
-            new ReplayBuffer.Contents(
-                sequences.subList(0, 1), sequences.subList(1, 2), List.of(), 0, 9),
+            new ReplayState(sequences.subList(0, 1), sequences.subList(1, 2), List.of(), 0, 9),
             sequences.subList(2, 4),
             sequences.subList(4, 5)));
   }

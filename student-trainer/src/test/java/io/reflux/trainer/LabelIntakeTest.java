@@ -83,7 +83,7 @@ class LabelIntakeTest {
     SoftLabels labels =
         labels(builder -> builder.setOrigin(Origin.ROLLOUT).setStudentVersion(77L)).build();
     assertThat(intake.refusal(labels)).isEmpty();
-    assertThat(intake.accept(labels).studentStep()).isEqualTo(77);
+    assertThat(intake.accept(labels).written().orElseThrow().studentStep()).isEqualTo(77);
   }
 
   @Test

@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
@@ -73,7 +74,7 @@ class ReplayBufferTest {
     for (int i = 0; i < 100; i++) {
       buffer.add(sequence(i), random);
       buffer.draw(random);
-      ReplayBuffer.Contents contents = buffer.contents();
+      ReplayState contents = buffer.contents();
       long rows = 0;
       for (var part : List.of(contents.fresh(), contents.recent(), contents.sample())) {
         rows += part.stream().mapToLong(LabelledSequence::rows).sum();
@@ -103,6 +104,17 @@ class ReplayBufferTest {
   private static LabelledSequence sequence(int number) {
     int rows = 1 + number % 3;
     return new LabelledSequence(
-        Integer.toString(number), "s", -1, 1, new int[2 + rows], 2, 5, new byte[0], new byte[0]);
+        Integer.toString(number),
+        "s",
+        0,
+        1,
+        new int[2 + rows],
+        2,
+        5,
+        1,
+        new byte[0],
+        new byte[0],
+        new int[0],
+        Optional.empty());
   }
 }

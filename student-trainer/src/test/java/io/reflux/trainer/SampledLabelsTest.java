@@ -103,7 +103,7 @@ class SampledLabelsTest {
     List<LabelledSequence> told = new ArrayList<>();
     List<LabelledSequence> untold = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      LabelledSequence sequence = TEACHER.sequence("q" + i, new Random(i), -1);
+      LabelledSequence sequence = TEACHER.sequence("q" + i, new Random(i));
       told.add(withTail(sequence, Float.NEGATIVE_INFINITY, 1));
       untold.add(withTail(sequence, Float.NaN, Float.NaN));
     }
@@ -170,13 +170,16 @@ class SampledLabelsTest {
     return new LabelledSequence(
         s.requestId(),
         s.segment(),
-        s.studentStep(),
+        s.eventMillis(),
         s.weight(),
         s.tokenIds(),
         s.promptLength(),
         VOCABULARY,
+        s.labelTemperature(),
         s.lossMask(),
-        labels);
+        labels,
+        s.supportIds(),
+        s.written());
   }
 
   private static int argmax(double[] values) {

@@ -40,7 +40,7 @@ class StudentTrainingTest {
         if (i == 100) {
           assertThat(training.stage()).isEqualTo(Stage.ON_POLICY);
           for (int r = 0; r < 50; r++) {
-            training.learnFrom(TEACHER.sequence("r" + r, new Random(r), 90));
+            training.learnFrom(TEACHER.rollout("r" + r, new Random(r), 90));
           }
         }
         rollouts += training.step().rollouts();
@@ -89,7 +89,7 @@ class StudentTrainingTest {
   void repeatsNothingMoreOftenThanAllowed() {
     try (StudentTraining training = training(config(Map.of("max-reuse", "3")))) {
       feed(training, 1, 60);
-      ReplayBuffer.Contents held = training.state().replay();
+      ReplayState held = training.state().replay();
       long rows =
           Stream.of(held.fresh(), held.recent(), held.sample())
               .flatMap(List::stream)
@@ -113,7 +113,7 @@ class StudentTrainingTest {
         config(Map.of("on-policy-steps", "1", "max-staleness", "4", "max-reuse", "1000"));
     try (StudentTraining training = training(config)) {
       feed(training, 1, 60);
-      training.learnFrom(TEACHER.sequence("old", new Random(1), 0));
+      training.learnFrom(TEACHER.rollout("old", new Random(1), 0));
       int dropped = 0;
       for (int i = 0; i < 6; i++) {
         dropped += training.step().droppedStale();
@@ -126,7 +126,7 @@ class StudentTrainingTest {
   private static void round(StudentTraining training, int i) {
     feed(training, 1000 + i * 20L, i == 0 ? 40 : 5);
     if (i % 3 == 0) {
-      training.learnFrom(TEACHER.sequence("rollout-" + i, new Random(i), training.stepsDone()));
+      training.learnFrom(TEACHER.rollout("rollout-" + i, new Random(i), training.stepsDone()));
     }
     if (training.canStep()) {
       training.step();
@@ -136,9 +136,9 @@ class StudentTrainingTest {
   private static void feed(StudentTraining training, long seed, int count) {
     Random random = new Random(seed);
     for (int i = 0; i < count; i++) {
-      training.learnFrom(TEACHER.sequence("q" + i, random, LabelledSequence.NO_STUDENT));
+      training.learnFrom(TEACHER.sequence("q" + i, random));
       if (i % 10 == 0) {
-        training.measureOn(TEACHER.sequence("h" + i, random, LabelledSequence.NO_STUDENT));
+        training.measureOn(TEACHER.sequence("h" + i, random));
       }
     }
   }
