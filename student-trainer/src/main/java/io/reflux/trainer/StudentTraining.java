@@ -7,6 +7,7 @@ import io.reflux.schemas.avro.Stage;
 import io.reflux.trainer.nn.AdamW;
 import io.reflux.trainer.nn.Batch;
 import io.reflux.trainer.nn.Losses;
+import io.reflux.trainer.nn.ModelOptions;
 import io.reflux.trainer.nn.TrainableModel;
 import io.reflux.trainer.nn.TrainingSequence;
 import io.reflux.trainer.pretrain.LengthBuckets;
@@ -50,7 +51,9 @@ public final class StudentTraining implements AutoCloseable {
   public StudentTraining(TrainerConfig config, ModelConfig student, Weights weights) {
     this.config = config;
     AdamW adamW = new AdamW(0.9, 0.95, 1e-8, config.weightDecay(), config.maxGradientNorm());
-    this.model = new TrainableModel(student, weights, adamW, config.threads());
+    this.model =
+        new TrainableModel(
+            student, weights, adamW, ModelOptions.DEFAULT.withThreads(config.threads()));
     this.random = new RandomBits(config.seed());
     this.replay = new ReplayBuffer(config.replaySize(), config.recentSize(), config.recentShare());
     this.rollouts = new LatestSequences(config.rolloutSize());

@@ -44,9 +44,9 @@ public final class Torch {
     return Engine.getEngine("PyTorch").getVersion();
   }
 
-  static NDManager newManager() {
+  static NDManager newManager(String device) {
     start();
-    return Engine.getEngine("PyTorch").newBaseManager();
+    return Engine.getEngine("PyTorch").newBaseManager(Devices.find(device));
   }
 
   /**

@@ -23,7 +23,7 @@ public final class TrainableModel implements AutoCloseable {
 
   private final ModelConfig config;
   private final AdamW adamW;
-  private final int threads;
+  private final ModelOptions options;
   private final ParameterLayout layout;
   private final NDManager manager;
   private final TorchModule kernels;
@@ -41,9 +41,9 @@ public final class TrainableModel implements AutoCloseable {
   /**
    * Copies weights into a model that has taken no updates.
    *
-   * @param threads of libtorch while a call runs
+   * @throws ModelException if the machine has no such device
    */
-  public TrainableModel(ModelConfig config, Weights weights, AdamW adamW, int threads) {
+  public TrainableModel(ModelConfig config, Weights weights, AdamW adamW, ModelOptions options) {
     if (config.heads() % config.keyValueHeads() != 0) {
       throw new ModelException(
           "num_key_value_heads: %d (expected: a divisor of %d heads)"
@@ -51,9 +51,9 @@ public final class TrainableModel implements AutoCloseable {
     }
     this.config = config;
     this.adamW = adamW;
-    this.threads = threads;
+    this.options = options;
     this.layout = new ParameterLayout(config);
-    this.manager = Torch.newManager();
+    this.manager = Torch.newManager(options.device());
     this.kernels = new TorchModule(manager, KernelSource.of(config, layout));
     this.parameters = TorchArrays.floats(manager, layout.flatten(weights), layout.floats());
     this.gradients = TorchArrays.zeros(manager, layout.floats());
@@ -241,7 +241,7 @@ public final class TrainableModel implements AutoCloseable {
 
   private void prepareThread() {
     if (prepared != Thread.currentThread()) {
-      Torch.prepareThread(threads);
+      Torch.prepareThread(options.threads());
       prepared = Thread.currentThread();
     }
   }

@@ -30,13 +30,16 @@ final class TrunkSource {
 
   private static final String LAYER =
       """
+        def project(self: __torch__.Kernels, h: Tensor, p: List[Tensor], index: int, bias: Optional[Tensor]) -> Tensor:
+          return torch.linear(h, p[index], bias)
+
         def layer(self: __torch__.Kernels, x: Tensor, p: List[Tensor], cos: Tensor, sin: Tensor) -> Tensor:
           b = x.size(0)
           t = x.size(1)
           h = torch.rms_norm(x, [$HIDDEN], p[$INPUT_NORM], $EPSILON)
-          q = torch.view(torch.linear(h, p[$QUERY], $QUERY_BIAS), [b, t, $HEADS, $HEAD_SIZE])
-          k = torch.view(torch.linear(h, p[$KEY], $KEY_BIAS), [b, t, $KEY_HEADS, $HEAD_SIZE])
-          v = torch.view(torch.linear(h, p[$VALUE], $VALUE_BIAS), [b, t, $KEY_HEADS, $HEAD_SIZE])
+          q = torch.view(self.project(h, p, $QUERY, $QUERY_BIAS), [b, t, $HEADS, $HEAD_SIZE])
+          k = torch.view(self.project(h, p, $KEY, $KEY_BIAS), [b, t, $KEY_HEADS, $HEAD_SIZE])
+          v = torch.view(self.project(h, p, $VALUE, $VALUE_BIAS), [b, t, $KEY_HEADS, $HEAD_SIZE])
       $QK_NORM
           q = self.rotate(torch.transpose(q, 1, 2), cos, sin)
           k = self.rotate(torch.transpose(k, 1, 2), cos, sin)
@@ -44,10 +47,10 @@ final class TrunkSource {
       $EXPAND
           a = torch.transpose(self.attend(q, k, v), 1, 2)
           a = torch.reshape(a, [b, t, $QUERY_SIZE])
-          x = torch.add(x, torch.linear(a, p[$OUTPUT]))
+          x = torch.add(x, self.project(a, p, $OUTPUT, None))
           h = torch.rms_norm(x, [$HIDDEN], p[$POST_NORM], $EPSILON)
-          m = torch.mul(torch.silu(torch.linear(h, p[$GATE])), torch.linear(h, p[$UP]))
-          return torch.add(x, torch.linear(m, p[$DOWN]))
+          m = torch.mul(torch.silu(self.project(h, p, $GATE, None)), self.project(h, p, $UP, None))
+          return torch.add(x, self.project(m, p, $DOWN, None))
       """;
 
   private static final String QK_NORM =

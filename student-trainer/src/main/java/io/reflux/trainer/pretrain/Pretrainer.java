@@ -13,6 +13,7 @@ import io.reflux.model.tokenizer.Tokenizer;
 import io.reflux.trainer.nn.AdamW;
 import io.reflux.trainer.nn.Batch;
 import io.reflux.trainer.nn.Losses;
+import io.reflux.trainer.nn.ModelOptions;
 import io.reflux.trainer.nn.TrainableModel;
 import io.reflux.trainer.nn.TrainingSequence;
 import java.nio.file.Path;
@@ -91,7 +92,10 @@ public final class Pretrainer {
     startNanos = System.nanoTime();
     try (TrainableModel model =
         new TrainableModel(
-            config, RandomModel.weights(config, options.seed()), adamW, options.threads())) {
+            config,
+            RandomModel.weights(config, options.seed()),
+            adamW,
+            ModelOptions.DEFAULT.withThreads(options.threads()))) {
       Best best = trainEpochs(model, corpus);
       LanguageModel.save(directory, config, best.weights, options.dtype(), directory);
       Duration elapsed = elapsed();

@@ -171,7 +171,8 @@ class TrainableModelTest {
     Weights weights = RandomModel.variedWeights(config, 2);
     AdamW options = new AdamW(0.9, 0.95, 1e-8, 0.1, 0.5);
     Batch batch = new Batch(raggedBatch(config, 2), 0.1, config.vocabularySize());
-    try (TrainableModel model = new TrainableModel(config, weights, options, 1)) {
+    try (TrainableModel model =
+        new TrainableModel(config, weights, options, ModelOptions.DEFAULT)) {
       model.accumulate(batch);
       MemoryWeights gradients = model.gradients();
       double norm = 0;
@@ -253,7 +254,7 @@ class TrainableModelTest {
   }
 
   private static TrainableModel model(ModelConfig config, Weights weights) {
-    return new TrainableModel(config, weights, AdamW.DEFAULT, 1);
+    return new TrainableModel(config, weights, AdamW.DEFAULT, ModelOptions.DEFAULT);
   }
 
   private static void step(TrainableModel model, Batch batch) {
