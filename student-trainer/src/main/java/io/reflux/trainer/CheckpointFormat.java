@@ -47,10 +47,7 @@ final class CheckpointFormat {
     out.writeDouble(state.credit());
     out.writeDouble(state.agreement());
     out.writeDouble(state.kl());
-    out.writeLong(state.model().updates());
-    writeFloats(state.model().parameters(), out);
-    writeFloats(state.model().firstMoments(), out);
-    writeFloats(state.model().secondMoments(), out);
+    writeModel(state.model(), out);
     out.writeInt(state.replay().oldestRecent());
     out.writeLong(state.replay().offered());
     writeSequences(state.replay().fresh(), out);
@@ -92,8 +89,7 @@ final class CheckpointFormat {
     double credit = in.readDouble();
     double agreement = in.readDouble();
     double kl = in.readDouble();
-    long updates = in.readLong();
-    ModelState model = new ModelState(readFloats(in), readFloats(in), readFloats(in), updates);
+    ModelState model = readModel(in);
     int oldestRecent = in.readInt();
     long offered = in.readLong();
     ReplayState replay =
@@ -113,6 +109,37 @@ final class CheckpointFormat {
         replay,
         readSequences(in),
         readSequences(in));
+  }
+
+  private static void writeModel(ModelState model, DataOutputStream out) throws IOException {
+    writeText(model.optimizer(), out);
+    writeText(model.adaptation(), out);
+    out.writeLong(model.updates());
+    out.writeInt(model.numbers().size());
+    for (Map.Entry<String, Double> number : model.numbers().entrySet()) {
+      writeText(number.getKey(), out);
+      out.writeDouble(number.getValue());
+    }
+    out.writeInt(model.tensors().size());
+    for (Map.Entry<String, float[]> tensor : model.tensors().entrySet()) {
+      writeText(tensor.getKey(), out);
+      writeFloats(tensor.getValue(), out);
+    }
+  }
+
+  private static ModelState readModel(DataInputStream in) throws IOException {
+    String optimizer = readText(in);
+    String adaptation = readText(in);
+    long updates = in.readLong();
+    Map<String, Double> numbers = new HashMap<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      numbers.put(readText(in), in.readDouble());
+    }
+    Map<String, float[]> tensors = new HashMap<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      tensors.put(readText(in), readFloats(in));
+    }
+    return new ModelState(optimizer, adaptation, updates, numbers, tensors);
   }
 
   private static void writeSequences(List<LabelledSequence> sequences, DataOutputStream out)

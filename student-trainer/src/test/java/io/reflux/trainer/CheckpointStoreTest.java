@@ -133,10 +133,11 @@ class CheckpointStoreTest {
         Map.of("reflux.soft-labels-0", 17L, "reflux.soft-labels-1", 3L),
         new StudentState(
             new ModelState(
-                floats(random, parameters),
-                floats(random, parameters),
-                floats(random, parameters),
-                step),
+                "adamw",
+                "full",
+                step,
+                Map.of("weight", random.nextDouble()),
+                Map.of("a", floats(random, parameters), "b", floats(random, parameters))),
             random.nextLong(),
             Stage.ON_POLICY,
             step,

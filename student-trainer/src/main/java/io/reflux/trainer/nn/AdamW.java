@@ -11,9 +11,12 @@ package io.reflux.trainer.nn;
  * @param maxGradientNorm longer gradients are scaled down to it
  */
 public record AdamW(
-    double beta1, double beta2, double epsilon, double weightDecay, double maxGradientNorm) {
+    double beta1, double beta2, double epsilon, double weightDecay, double maxGradientNorm)
+    implements Optimizer {
   /** What language models are commonly trained with. */
   public static final AdamW DEFAULT = new AdamW(0.9, 0.95, 1e-8, 0.01, 1);
+
+  static final String NAME = "adamw";
 
   public AdamW {
     if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1)) {
@@ -25,5 +28,14 @@ public record AdamW(
           "epsilon, weightDecay, maxGradientNorm: %s, %s, %s (expected: positive, decay 0 or more)"
               .formatted(epsilon, weightDecay, maxGradientNorm));
     }
+  }
+
+  @Override
+  public String name() {
+    return NAME;
+  }
+
+  AdamW with(double decay, double norm) {
+    return new AdamW(beta1, beta2, epsilon, decay, norm);
   }
 }

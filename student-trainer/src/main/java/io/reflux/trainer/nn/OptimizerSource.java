@@ -9,6 +9,9 @@ final class OptimizerSource {
    */
   private static final String UPDATE =
       """
+        def norm(self: __torch__.Kernels, gradients: Tensor) -> Tensor:
+          return torch.reshape(torch.linalg_vector_norm(gradients, dtype=7), [1])
+
         def update(self: __torch__.Kernels, flat: Tensor, gradients: Tensor, first: Tensor, second: Tensor, steps: Tensor, hyper: Tensor) -> Tensor:
           norm = torch.linalg_vector_norm(gradients, dtype=7)
           d = $DECAYED

@@ -10,6 +10,7 @@ import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.reference.RotaryFrequencies;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
  * A Llama-family model with gradients and AdamW, in float32. Batches add up gradients until {@link
@@ -18,8 +19,11 @@ import java.util.List;
  * <p>At a fixed number of threads the same calls give the same bits. One thread at a time may use
  * it, any thread.
  */
-public final class TrainableModel implements AutoCloseable {
+public final class TrainableModel implements Trainable {
   private static final int INITIAL_ROTARY_POSITIONS = 256;
+  private static final String PARAMETERS = "parameters";
+  private static final String FIRST_MOMENTS = "first-moments";
+  private static final String SECOND_MOMENTS = "second-moments";
 
   private final ModelConfig config;
   private final AdamW adamW;
@@ -63,26 +67,27 @@ public final class TrainableModel implements AutoCloseable {
     growRotary(Math.min(INITIAL_ROTARY_POSITIONS, config.maxPositions()));
   }
 
-  /** Its shape. */
+  @Override
   public ModelConfig config() {
     return config;
   }
 
-  /** Weights, without alignment gaps. */
+  @Override
   public long parameterCount() {
     return layout.tensors().stream().mapToLong(tensor -> tensor.elements()).sum();
   }
 
-  /** Updates taken so far. */
+  @Override
+  public long trainedParameterCount() {
+    return parameterCount();
+  }
+
+  @Override
   public long updates() {
     return updates;
   }
 
-  /**
-   * Logits of the token after each position.
-   *
-   * @return [tokens, vocabularySize] row-major
-   */
+  @Override
   public float[] logits(int[] tokenIds) {
     prepareThread();
     long[] ids = new long[tokenIds.length];
@@ -97,22 +102,36 @@ public final class TrainableModel implements AutoCloseable {
     }
   }
 
-  /** Runs forward and backward, and adds the gradient of the batch's objective to the others. */
+  @Override
   public Losses accumulate(Batch batch) {
     return run(batch, true);
   }
 
-  /** Runs forward alone. */
+  @Override
+  public List<Losses> accumulate(List<Batch> batches) {
+    return batches.stream().map(this::accumulate).toList();
+  }
+
+  @Override
   public Losses measure(Batch batch) {
     return run(batch, false);
   }
 
-  /**
-   * Applies the gathered gradients, clipped, and forgets them. If their norm is not finite, nothing
-   * is applied and no update is counted.
-   *
-   * @return global norm before clipping
-   */
+  @Override
+  public double gradientNorm() {
+    prepareThread();
+    try (NDScope scope = new NDScope()) {
+      scope.suppressNotUsedWarning();
+      return kernels.call("norm", gradients).toDoubleArray()[0];
+    }
+  }
+
+  @Override
+  public void discard() {
+    TorchArrays.set(gradients, new float[layout.floats()]);
+  }
+
+  @Override
   public double update(double learningRate) {
     prepareThread();
     try (NDScope scope = new NDScope()) {
@@ -136,38 +155,44 @@ public final class TrainableModel implements AutoCloseable {
     }
   }
 
-  /** A copy of the weights as they stand. */
+  @Override
   public MemoryWeights export() {
     return layout.unflatten(parameters.toFloatArray());
   }
 
-  /** A copy of everything but unapplied gradients. */
+  @Override
   public ModelState state() {
     return new ModelState(
-        parameters.toFloatArray(),
-        firstMoments.toFloatArray(),
-        secondMoments.toFloatArray(),
-        updates);
+        adamW.name(),
+        Adaptation.FULL.toString(),
+        updates,
+        Map.of(),
+        Map.of(
+            PARAMETERS,
+            parameters.toFloatArray(),
+            FIRST_MOMENTS,
+            firstMoments.toFloatArray(),
+            SECOND_MOMENTS,
+            secondMoments.toFloatArray()));
   }
 
-  /**
-   * Goes back to a state of a model of the same shape, and forgets unapplied gradients.
-   *
-   * @throws ModelException if the state is of another shape
-   */
+  @Override
   public void restore(ModelState state) {
-    if (state.parameters().length != layout.floats()
-        || state.firstMoments().length != layout.floats()
-        || state.secondMoments().length != layout.floats()) {
-      throw new ModelException(
-          "training state: %d parameters (expected: %d as the student's shape has)"
-              .formatted(state.parameters().length, layout.floats()));
+    List<NDArray> targets = List.of(parameters, firstMoments, secondMoments);
+    List<String> names = List.of(PARAMETERS, FIRST_MOMENTS, SECOND_MOMENTS);
+    for (String name : names) {
+      float[] values = state.tensors().get(name);
+      if (values == null || values.length != layout.floats()) {
+        throw new ModelException(
+            "training state: %s %s (expected: %d as the student's shape has)"
+                .formatted(values == null ? "no" : values.length, name, layout.floats()));
+      }
     }
-    TorchArrays.set(parameters, state.parameters());
-    TorchArrays.set(firstMoments, state.firstMoments());
-    TorchArrays.set(secondMoments, state.secondMoments());
+    for (int i = 0; i < targets.size(); i++) {
+      TorchArrays.set(targets.get(i), state.tensors().get(names.get(i)));
+    }
     TorchArrays.set(steps, new float[] {state.updates()});
-    TorchArrays.set(gradients, new float[layout.floats()]);
+    discard();
     updates = state.updates();
   }
 
@@ -176,7 +201,6 @@ public final class TrainableModel implements AutoCloseable {
     return layout.unflatten(gradients.toFloatArray());
   }
 
-  /** Frees all native memory; the model may not be used again. */
   @Override
   public void close() {
     kernels.close();

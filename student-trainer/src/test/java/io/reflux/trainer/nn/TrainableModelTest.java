@@ -15,6 +15,7 @@ import io.reflux.model.reference.ReferenceForward;
 import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
@@ -248,8 +249,12 @@ class TrainableModelTest {
           .isInstanceOf(ModelException.class)
           .hasMessageContaining("300 tokens");
       assertThatThrownBy(
-              () -> model.restore(new ModelState(new float[3], new float[3], new float[3], 1)))
-          .isInstanceOf(ModelException.class);
+              () ->
+                  model.restore(
+                      new ModelState(
+                          "adamw", "full", 1, Map.of(), Map.of("parameters", new float[3]))))
+          .isInstanceOf(ModelException.class)
+          .hasMessageContaining("3 parameters");
     }
   }
 
