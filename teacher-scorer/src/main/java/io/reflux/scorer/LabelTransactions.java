@@ -12,6 +12,7 @@ import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
@@ -141,7 +142,12 @@ final class LabelTransactions implements AutoCloseable {
     SpecificRecord value = work.received().value();
     SoftLabels.Builder record = common(work);
     if (value instanceof Rollout rollout) {
+      LabelTask task = work.task();
       record
+          .setSupportSize(task.supportSize())
+          .setSupportIds(Arrays.stream(task.supportIds()).boxed().toList())
+          .setSampledLogprobs(sampledLogprobs(rollout, task.sequence().rows()))
+          .setSamplingTemperature(rollout.getTemperature())
           .setRequestId(rollout.getRequestId())
           .setRolloutId(rollout.getRolloutId())
           .setStudentVersion(rollout.getStudentVersion())
@@ -157,6 +163,12 @@ final class LabelTransactions implements AutoCloseable {
           .setRequestedAt(request.getReceivedAt());
       var unused = labels.send(request.getRequestId(), record.build(), null, work.trace());
     }
+  }
+
+  /** Where the sequence was cut, so are they. */
+  private static List<Float> sampledLogprobs(Rollout rollout, int rows) {
+    List<Float> logprobs = rollout.getSampledLogprobs();
+    return logprobs.size() <= rows ? logprobs : logprobs.subList(0, rows);
   }
 
   private SoftLabels.Builder common(Work work) {

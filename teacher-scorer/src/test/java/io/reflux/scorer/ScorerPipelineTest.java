@@ -347,7 +347,11 @@ class ScorerPipelineTest {
         .setSampledLogprobs(List.of(-1f, -1f, -1f))
         .setTemperature(1)
         .setSupportSize(supportSize)
-        .setSupportIds(Arrays.stream(supportIds).boxed().toList());
+        .setSupportIds(boxed(supportIds));
+  }
+
+  private static List<Integer> boxed(int[] ids) {
+    return Arrays.stream(ids).boxed().toList();
   }
 
   private void roll(String id, int[] supportIds, int supportSize) {
@@ -382,6 +386,15 @@ class ScorerPipelineTest {
           (SupportBlock)
               SoftLabelCodec.decode(bytes(labels.get("support").getLabels()), vocabulary);
       block.requireSupport(support);
+      SoftLabels echo = labels.get("support");
+      assertThat(echo.getSupportSize()).isEqualTo(SUPPORT);
+      assertThat(echo.getSupportIds()).containsExactlyElementsOf(boxed(support));
+      for (SoftLabels label : labels.values()) {
+        assertThat(label.getSampledLogprobs()).containsExactly(-1f, -1f, -1f);
+        assertThat(label.getSamplingTemperature()).isEqualTo(1);
+      }
+      assertThat(labels.get("none").getSupportSize()).isZero();
+      assertThat(labels.get("none").getSupportIds()).isEmpty();
       int[] ids =
           labels.get("support").getTokenIds().stream().mapToInt(Integer::intValue).toArray();
       double[][] logits = ReferenceForward.logits(model.config(), model.weights(), ids);
