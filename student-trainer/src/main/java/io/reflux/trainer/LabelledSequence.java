@@ -8,8 +8,10 @@ import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
 import io.reflux.schemas.labels.TopKBlock;
+import io.reflux.trainer.nn.NamedTargets;
+import io.reflux.trainer.nn.Objective;
+import io.reflux.trainer.nn.Targets;
 import io.reflux.trainer.nn.TrainingSequence;
-import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
 import java.util.Arrays;
 import java.util.Optional;
 
@@ -91,22 +93,30 @@ public record LabelledSequence(
    * its probability (arXiv 2503.16870), and there is no tail: the ids that were not drawn are part
    * of the estimate as they are, with nothing.
    */
-  TrainingSequence toTraining() {
+  TrainingSequence toTraining(Objective objective) {
     float[] weights = new float[rows()];
     for (int row = 0; row < weights.length; row++) {
       weights[row] = counts(row) ? weight : 0;
     }
-    return new TrainingSequence(tokenIds, promptLength, targets(teacher()), weights);
+    return new TrainingSequence(
+        tokenIds, promptLength, targets(teacher()), weights, objective, null);
   }
 
-  private static TeacherTargets targets(TeacherLabels teacher) {
+  private static Targets targets(TeacherLabels teacher) {
     if (teacher instanceof NamedIds named) {
-      return new TeacherTargets(named.k(), named.ids(), named.logprobs(), named.tailLogMass());
+      return new NamedTargets(named.k(), named.ids(), named.logprobs(), named.tailLogMass());
     }
     Draws draws = (Draws) teacher;
     float[] noTail = new float[draws.rows()];
     Arrays.fill(noTail, Float.NEGATIVE_INFINITY);
-    return new TeacherTargets(
-        draws.supportSize(), draws.supportIds(), draws.logShares(), noTail, draws.klOffsets());
+    return new NamedTargets(
+        draws.supportSize(),
+        draws.supportIds(),
+        draws.logShares(),
+        noTail,
+        draws.klOffsets(),
+        1,
+        null,
+        draws.draws());
   }
 }

@@ -8,6 +8,7 @@ import io.reflux.trainer.nn.AdamW;
 import io.reflux.trainer.nn.Batch;
 import io.reflux.trainer.nn.Losses;
 import io.reflux.trainer.nn.ModelOptions;
+import io.reflux.trainer.nn.Objective;
 import io.reflux.trainer.nn.TrainableModel;
 import io.reflux.trainer.nn.TrainingSequence;
 import io.reflux.trainer.pretrain.LengthBuckets;
@@ -28,6 +29,7 @@ public final class StudentTraining implements AutoCloseable {
 
   private final TrainerConfig config;
   private final TrainableModel model;
+  private final Objective objective;
   private final RandomBits random;
   private final ReplayBuffer replay;
   private final LatestSequences rollouts;
@@ -54,6 +56,7 @@ public final class StudentTraining implements AutoCloseable {
     this.model =
         new TrainableModel(
             student, weights, adamW, ModelOptions.DEFAULT.withThreads(config.threads()));
+    this.objective = Objective.forwardKl(config.crossEntropyShare());
     this.random = new RandomBits(config.seed());
     this.replay = new ReplayBuffer(config.replaySize(), config.recentSize(), config.recentShare());
     this.rollouts = new LatestSequences(config.rolloutSize());
@@ -117,12 +120,12 @@ public final class StudentTraining implements AutoCloseable {
   public Step step() {
     int dropped = rollouts.dropWrittenBefore(step - config.maxStaleness());
     List<LabelledSequence> drawn = draw();
-    List<TrainingSequence> sequences = drawn.stream().map(LabelledSequence::toTraining).toList();
+    List<TrainingSequence> sequences =
+        drawn.stream().map(sequence -> sequence.toTraining(objective)).toList();
     double total = Batch.totalWeight(sequences);
     Losses losses = Losses.NONE;
     for (List<TrainingSequence> part : LengthBuckets.cut(sequences, config.batchTokens())) {
-      Batch batch =
-          new Batch(part, config.crossEntropyShare(), model.config().vocabularySize(), total);
+      Batch batch = new Batch(part, model.config().vocabularySize(), total);
       losses = losses.plus(model.accumulate(batch));
     }
     double learningRate =
@@ -156,10 +159,12 @@ public final class StudentTraining implements AutoCloseable {
       return;
     }
     List<TrainingSequence> sequences =
-        heldOut.newest(VALIDATION_SEQUENCES).stream().map(LabelledSequence::toTraining).toList();
+        heldOut.newest(VALIDATION_SEQUENCES).stream()
+            .map(sequence -> sequence.toTraining(objective))
+            .toList();
     Losses losses = Losses.NONE;
     for (List<TrainingSequence> part : LengthBuckets.cut(sequences, config.batchTokens())) {
-      losses = losses.plus(model.measure(new Batch(part, 0, model.config().vocabularySize())));
+      losses = losses.plus(model.measure(new Batch(part, model.config().vocabularySize())));
     }
     agreement = losses.agreement();
     kl = losses.meanKl();

@@ -15,6 +15,8 @@ import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SupportBlock;
 import io.reflux.schemas.labels.TopKBlock;
+import io.reflux.trainer.nn.NamedTargets;
+import io.reflux.trainer.nn.Objective;
 import io.reflux.trainer.nn.TrainingSequence;
 import io.reflux.trainer.pretrain.Shape;
 import java.nio.ByteBuffer;
@@ -56,9 +58,9 @@ class LabelIntakeTest {
     assertThat(intake.refusal(labels)).isEmpty();
     LabelledSequence sequence = intake.accept(labels);
     assertThat(sequence.isRollout()).isFalse();
-    TrainingSequence training = sequence.toTraining();
+    TrainingSequence training = sequence.toTraining(Objective.forwardKl(0));
     assertThat(training.firstPosition()).isEqualTo(PROMPT);
-    assertThat(training.targets().k()).isEqualTo(BigramTeacher.K);
+    assertThat(((NamedTargets) training.targets()).k()).isEqualTo(BigramTeacher.K);
     assertThat(training.rowWeights()).containsOnly(4f).hasSize(10);
   }
 
@@ -68,14 +70,15 @@ class LabelIntakeTest {
         labels(builder -> builder.setLossMask(ByteBuffer.wrap(new byte[] {(byte) 0xFE, 0x01})))
             .build();
     assertThat(intake.refusal(labels)).isEmpty();
-    assertThat(intake.accept(labels).toTraining().rowWeights())
+    assertThat(intake.accept(labels).toTraining(Objective.forwardKl(0)).rowWeights())
         .containsExactly(0, 1, 1, 1, 1, 1, 1, 1, 1, 0);
   }
 
   @Test
   void oneUnlikelyRequestDoesNotRuleABatch() {
     SoftLabels labels = labels(builder -> builder.setSamplingProbability(1e-6)).build();
-    assertThat(intake.accept(labels).toTraining().rowWeights()).containsOnly(10f);
+    assertThat(intake.accept(labels).toTraining(Objective.forwardKl(0)).rowWeights())
+        .containsOnly(10f);
   }
 
   @Test
@@ -130,7 +133,8 @@ class LabelIntakeTest {
                         encoded(SampledBlock.of(10, 2, drawn, new float[10], new float[10]))))
             .build();
     assertThat(intake.refusal(labels)).isEmpty();
-    TrainingSequence.TeacherTargets targets = intake.accept(labels).toTraining().targets();
+    NamedTargets targets =
+        (NamedTargets) intake.accept(labels).toTraining(Objective.forwardKl(0)).targets();
     assertThat(targets.k()).isEqualTo(2);
     assertThat(targets.ids()).startsWith(0, 5, 0, 0);
     float half = (float) Math.log(0.5);

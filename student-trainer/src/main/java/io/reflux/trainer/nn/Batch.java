@@ -8,14 +8,12 @@ public final class Batch {
   private final RowTargets rows;
 
   /**
-   * The loss is the weighted mean over rows of {@code c·CE + (1−c)·KL} where a row has targets, and
-   * of CE where it has none. A batch whose weights are all zero has loss and gradient 0. A tail
-   * that is unknown counts as none.
-   *
-   * @param crossEntropyShare c, 0 to 1
+   * The loss is the weighted mean over rows of each sequence's objective, and of cross-entropy
+   * where a sequence has no targets. Objectives, temperatures and kinds of targets may be mixed. A
+   * batch whose weights are all zero has loss and gradient 0.
    */
-  public Batch(List<TrainingSequence> batch, double crossEntropyShare, int vocabularySize) {
-    this(batch, crossEntropyShare, vocabularySize, totalWeight(batch));
+  public Batch(List<TrainingSequence> batch, int vocabularySize) {
+    this(batch, vocabularySize, totalWeight(batch));
   }
 
   /**
@@ -23,18 +21,10 @@ public final class Batch {
    *
    * @param totalWeight of the rows of all parts
    */
-  public Batch(
-      List<TrainingSequence> batch,
-      double crossEntropyShare,
-      int vocabularySize,
-      double totalWeight) {
-    if (!(crossEntropyShare >= 0 && crossEntropyShare <= 1)) {
-      throw new IllegalArgumentException(
-          "crossEntropyShare: " + crossEntropyShare + " (expected: 0 to 1)");
-    }
+  public Batch(List<TrainingSequence> batch, int vocabularySize, double totalWeight) {
     batch.forEach(sequence -> requireInVocabulary(sequence, vocabularySize));
     packing = new Packing(batch);
-    rows = new RowTargets(batch, crossEntropyShare, vocabularySize, totalWeight);
+    rows = new RowTargets(batch, vocabularySize, totalWeight);
   }
 
   /** Sum of the weights of all rows. */
@@ -53,13 +43,11 @@ public final class Batch {
       requireInVocabulary(id, vocabularySize);
     }
     if (sequence.targets() != null) {
-      for (int id : sequence.targets().ids()) {
-        requireInVocabulary(id, vocabularySize);
-      }
+      sequence.targets().require(sequence.rows(), vocabularySize);
     }
   }
 
-  private static void requireInVocabulary(int id, int vocabularySize) {
+  static void requireInVocabulary(int id, int vocabularySize) {
     // An index beyond the embedding would be read from foreign memory.
     if (id < 0 || id >= vocabularySize) {
       throw new IllegalArgumentException(
@@ -75,6 +63,14 @@ public final class Batch {
   /** Tokens that go through the model, padding included. */
   public int paddedTokens() {
     return packing.tokenIds().length;
+  }
+
+  /**
+   * [rows of the head], index of the position that predicts each, into the flattened token ids. The
+   * head sees them in an order of its own.
+   */
+  long[] rowPositions() {
+    return packing.rowPositions();
   }
 
   Packing packing() {

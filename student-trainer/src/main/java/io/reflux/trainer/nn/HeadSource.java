@@ -24,13 +24,12 @@ final class HeadSource {
    */
   private static final String HEAD =
       """
-        def head(self: __torch__.Kernels, h: Tensor, w: Tensor, $ROW_SIGNATURE, backward: bool) -> Tuple[Tensor, Tensor, Tensor]:
+        def head(self: __torch__.Kernels, h: Tensor, w: Tensor, dw: Tensor, $ROW_SIGNATURE, backward: bool) -> Tuple[Tensor, Tensor]:
           n = h.size(0)
           k = top.size(1)
           chunk = int(chunk_rows)
           stats = torch.zeros([6], dtype=7)
           dh = torch.empty_like(h)
-          dw = torch.zeros_like(w)
           wt = torch.t(w)
           start = 0
           while start < n:
@@ -82,9 +81,9 @@ final class HeadSource {
               g = torch.mul_(g, scale)
               g = torch.scatter_add_(g, 1, at, adjust)
               torch.copy_(torch.narrow(dh, 0, start, rows), torch.matmul(g, w))
-              dw = torch.addmm_(dw, torch.t(g), hc)
+              _0 = torch.addmm_(dw, torch.t(g), hc)
             start = start + rows
-          return (stats, dh, dw)
+          return (stats, dh)
       """;
 
   private HeadSource() {}

@@ -31,7 +31,7 @@ final class KernelSource {
           p = self.leaves(torch.detach(flat))
           h = torch.reshape(self.trunk(p, ids, cos, sin), [-1, $HIDDEN])
           h = torch.index_select(h, 0, rows)
-          stats, dh, dw = self.head(h, p[$HEAD], $ROW_ARGUMENTS, False)
+          stats, dh = self.head(h, p[$HEAD], p[$HEAD], $ROW_ARGUMENTS, False)
           return stats
 
         def accumulate(self: __torch__.Kernels, flat: Tensor, gradients: Tensor, ids: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
@@ -41,17 +41,16 @@ final class KernelSource {
             _0 = torch.append(p, torch.requires_grad_(torch.detach(views[i]), True))
           h = torch.reshape(self.trunk(p, ids, cos, sin), [-1, $HIDDEN])
           h = torch.index_select(h, 0, rows)
-          stats, dh, dw = self.head(torch.detach(h), views[$HEAD], $ROW_ARGUMENTS, True)
+          sums = self.leaves(gradients)
+          stats, dh = self.head(torch.detach(h), views[$HEAD], sums[$HEAD], $ROW_ARGUMENTS, True)
           trained = p[0:$TRUNK_TENSORS]
           upstream = annotate(List[Optional[Tensor]], [])
           _3 = torch.append(upstream, dh)
           found = torch.grad([h], trained, upstream, False, False, False)
-          sums = self.leaves(gradients)
           for j in range($TRUNK_TENSORS):
             g = found[j]
             if torch.__isnot__(g, None):
               _1 = torch.add_(sums[j], unchecked_cast(Tensor, g))
-          _2 = torch.add_(sums[$HEAD], dw)
           return stats
       """;
 

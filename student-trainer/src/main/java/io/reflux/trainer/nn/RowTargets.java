@@ -2,8 +2,8 @@ package io.reflux.trainer.nn;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 
 /** What the rows of a batch are compared with, and by what weight. */
@@ -28,13 +28,13 @@ final class RowTargets {
   private double klOffset;
   private double objectiveOffset;
 
-  RowTargets(
-      List<TrainingSequence> batch,
-      double crossEntropyShare,
-      int vocabularySize,
-      double totalWeight) {
+  RowTargets(List<TrainingSequence> batch, int vocabularySize, double totalWeight) {
     this.vocabularySize = vocabularySize;
-    k = batch.stream().mapToInt(s -> s.targets() == null ? 0 : s.targets().k()).max().orElse(0);
+    k =
+        batch.stream()
+            .mapToInt(s -> s.targets() instanceof NamedTargets t ? t.k() : 0)
+            .max()
+            .orElse(0);
     int rows = batch.stream().mapToInt(TrainingSequence::rows).sum();
     tokens = new long[rows];
     crossEntropyWeights = new float[rows];
@@ -54,10 +54,11 @@ final class RowTargets {
         if (sequence.targets() == null) {
           crossEntropyWeights[row] = (float) weight;
         } else {
-          crossEntropyWeights[row] = (float) (crossEntropyShare * weight);
-          distillationWeights[row] = (float) ((1 - crossEntropyShare) * weight);
-          putTargets(row, i, sequence.targets());
-          putOffset(row, i, sequence.targets());
+          double share = sequence.objective().crossEntropyShare();
+          crossEntropyWeights[row] = (float) (share * weight);
+          distillationWeights[row] = (float) ((1 - share) * weight);
+          putTargets(row, i, (NamedTargets) sequence.targets());
+          putOffset(row, i, (NamedTargets) sequence.targets());
         }
       }
     }
@@ -93,17 +94,28 @@ final class RowTargets {
       distilled += distillationWeights[row] > 0 ? 1 : 0;
       counted += distillationWeights[row] + crossEntropyWeights[row] > 0 ? 1 : 0;
     }
+    double weight = 0;
+    for (int row = 0; row < rows(); row++) {
+      weight += crossEntropyWeights[row] + distillationWeights[row];
+    }
     return new Losses(
+        weight,
         stats[0] + objectiveOffset,
         stats[1] + klOffset,
         stats[2],
-        stats[3],
-        stats[4],
+        0,
+        (long) stats[3],
+        (long) stats[4],
         distilled,
-        counted);
+        counted,
+        0,
+        0,
+        0,
+        Losses.Importance.NONE,
+        Collections.emptySortedMap());
   }
 
-  private void putTargets(int row, int from, TeacherTargets targets) {
+  private void putTargets(int row, int from, NamedTargets targets) {
     int first = from * targets.k();
     for (int j = 0; j < k; j++) {
       boolean repeats =
@@ -122,7 +134,7 @@ final class RowTargets {
     tailLogMass[row] = hasTail ? tail : Float.NEGATIVE_INFINITY;
   }
 
-  private void putOffset(int row, int from, TeacherTargets targets) {
+  private void putOffset(int row, int from, NamedTargets targets) {
     if (targets.klOffsets() != null && distillationWeights[row] > 0) {
       klOffset += targets.klOffsets()[from];
       objectiveOffset += distillationWeights[row] * (double) targets.klOffsets()[from];

@@ -225,7 +225,7 @@ public final class TrainableModel implements Trainable {
           TorchArrays.longs(manager, packing.tokenIds(), packing.sequences(), packing.length()));
       inputs.add(cos);
       inputs.add(sin);
-      inputs.add(TorchArrays.longs(manager, packing.rowPositions(), packing.rowPositions().length));
+      inputs.add(TorchArrays.longs(manager, batch.rowPositions(), batch.rowPositions().length));
       inputs.addAll(batch.rowTargets().tensors(manager));
       NDArray stats =
           kernels.call(backward ? "accumulate" : "measure", inputs.toArray(NDArray[]::new));

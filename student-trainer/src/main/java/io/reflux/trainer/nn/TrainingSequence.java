@@ -5,33 +5,23 @@ package io.reflux.trainer.nn;
  *
  * @param tokenIds whole sequence
  * @param firstPosition index of the first token that is predicted, at least 1
- * @param targets the teacher's distributions, one a row; null to learn from the tokens alone
- * @param rowWeights weight of each row in the loss, 0 leaves it out; null counts every row once
+ * @param targets the teacher's distributions, one a row; null to learn from the tokens alone, by
+ *     cross-entropy whatever the objective is
+ * @param rowWeights weight of each row in the loss, finite, 0 leaves it out; null counts every row
+ *     once
+ * @param objective what is minimised
+ * @param behaviour how the standing tokens were drawn, for importance weights; null for none
+ * @param origin what its figures are reported under, such as data or rollouts
  */
+@SuppressWarnings("ArrayRecordComponent") // never compared, and handed to the kernels as it is
 public record TrainingSequence(
-    int[] tokenIds, int firstPosition, TeacherTargets targets, float[] rowWeights) {
-
-  /**
-   * Named ids and tail of the teacher's distribution, or the shares of its draws.
-   *
-   * @param k ids a row
-   * @param ids [rows, k], likeliest first; distinct within a row, but for repetitions of the first,
-   *     which fill up a row that has fewer and take no part
-   * @param logprobs [rows, k], natural logs of true probabilities, not renormalised over k
-   * @param tailLogMass [rows], log of the mass outside the ids; below -30, or not a number because
-   *     it is unknown, there is no tail. A teacher on another machine cannot tell a tail that is
-   *     smaller than its rounding, below 1e-5: leaving such a one out changes a row's loss by less
-   *     than 1e-5 times the logs it would meet, and its gradient by less than 1e-5
-   * @param klOffsets [rows], added to the KL of the ids and the tail to have the one that is
-   *     reported, nats; no gradient. Null for none
-   */
-  public record TeacherTargets(
-      int k, int[] ids, float[] logprobs, float[] tailLogMass, float[] klOffsets) {
-    /** Nothing is added to the KL. */
-    public TeacherTargets(int k, int[] ids, float[] logprobs, float[] tailLogMass) {
-      this(k, ids, logprobs, tailLogMass, null);
-    }
-  }
+    int[] tokenIds,
+    int firstPosition,
+    Targets targets,
+    float[] rowWeights,
+    Objective objective,
+    Behaviour behaviour,
+    String origin) {
 
   public TrainingSequence {
     int rows = tokenIds.length - firstPosition;
@@ -40,29 +30,42 @@ public record TrainingSequence(
           "firstPosition: %d of %d tokens (expected: 1 to the length)"
               .formatted(firstPosition, tokenIds.length));
     }
-    if (rowWeights != null && rowWeights.length != rows) {
-      throw new IllegalArgumentException(
-          "rowWeights: %d (expected: %d)".formatted(rowWeights.length, rows));
+    requireRows("rowWeights", rowWeights, rows);
+    requireRows("behaviour", behaviour == null ? null : behaviour.logprobs(), rows);
+    if (rowWeights != null) {
+      for (float weight : rowWeights) {
+        if (!(weight >= 0 && weight < Float.POSITIVE_INFINITY)) {
+          throw new IllegalArgumentException("weight: " + weight + " (expected: 0 or more)");
+        }
+      }
     }
-    if (targets != null
-        && (targets.ids.length != rows * targets.k
-            || targets.logprobs.length != rows * targets.k
-            || targets.tailLogMass.length != rows
-            || (targets.klOffsets != null && targets.klOffsets.length != rows))) {
+    if (targets != null && targets.rows() != rows) {
       throw new IllegalArgumentException(
-          "targets: %d ids, %d logprobs, %d tails (expected: %d rows of %d)"
-              .formatted(
-                  targets.ids.length,
-                  targets.logprobs.length,
-                  targets.tailLogMass.length,
-                  rows,
-                  targets.k));
+          "targets: %d rows (expected: %d)".formatted(targets.rows(), rows));
     }
+    if (targets != null && objective.needsTokenLogprobs() && targets.tokenLogprobs() == null) {
+      throw new IllegalArgumentException(
+          "targets: no log-probs of standing tokens (expected: some, for " + objective + ")");
+    }
+    if (targets instanceof NamedTargets named && named.k() == 0 && objective.needsDistributions()) {
+      throw new IllegalArgumentException("targets: no ids (expected: some, for " + objective + ")");
+    }
+  }
+
+  /** Reported under no origin. */
+  public TrainingSequence(
+      int[] tokenIds,
+      int firstPosition,
+      Targets targets,
+      float[] rowWeights,
+      Objective objective,
+      Behaviour behaviour) {
+    this(tokenIds, firstPosition, targets, rowWeights, objective, behaviour, "");
   }
 
   /** Every token after the first is predicted. */
   public static TrainingSequence of(int[] tokenIds) {
-    return new TrainingSequence(tokenIds, 1, null, null);
+    return new TrainingSequence(tokenIds, 1, null, null, Objective.CROSS_ENTROPY, null);
   }
 
   /** Predictions wanted. */
@@ -73,5 +76,11 @@ public record TrainingSequence(
   /** Weight of a row. */
   float weight(int row) {
     return rowWeights == null ? 1 : rowWeights[row];
+  }
+
+  private static void requireRows(String name, float[] values, int rows) {
+    if (values != null && values.length != rows) {
+      throw new IllegalArgumentException(name + ": " + values.length + " (expected: " + rows + ")");
+    }
   }
 }

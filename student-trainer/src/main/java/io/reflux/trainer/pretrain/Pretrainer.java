@@ -14,6 +14,7 @@ import io.reflux.trainer.nn.AdamW;
 import io.reflux.trainer.nn.Batch;
 import io.reflux.trainer.nn.Losses;
 import io.reflux.trainer.nn.ModelOptions;
+import io.reflux.trainer.nn.Objective;
 import io.reflux.trainer.nn.TrainableModel;
 import io.reflux.trainer.nn.TrainingSequence;
 import java.nio.file.Path;
@@ -160,7 +161,7 @@ public final class Pretrainer {
   }
 
   private Batch batch(List<TrainingSequence> sequences, ModelConfig config) {
-    return new Batch(sequences, 1, config.vocabularySize());
+    return new Batch(sequences, config.vocabularySize());
   }
 
   private Best validate(TrainableModel model, List<TrainingSequence> validation, Best best) {
@@ -279,12 +280,12 @@ public final class Pretrainer {
     System.arraycopy(response, 0, ids, prompt.length, response.length);
     ids[ids.length - 1] = end;
     if (promptWeight == 0) {
-      return new TrainingSequence(ids, prompt.length, null, null);
+      return new TrainingSequence(ids, prompt.length, null, null, Objective.CROSS_ENTROPY, null);
     }
     float[] weights = new float[ids.length - 1];
     Arrays.fill(weights, 0, prompt.length - 1, promptWeight);
     Arrays.fill(weights, prompt.length - 1, weights.length, 1);
-    return new TrainingSequence(ids, 1, null, weights);
+    return new TrainingSequence(ids, 1, null, weights, Objective.CROSS_ENTROPY, null);
   }
 
   private boolean isHeldBack(String prompt) {

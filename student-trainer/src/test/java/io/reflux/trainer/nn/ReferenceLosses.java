@@ -5,7 +5,6 @@ import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.reference.ReferenceForward;
-import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -16,8 +15,7 @@ import java.util.stream.IntStream;
 final class ReferenceLosses {
   private ReferenceLosses() {}
 
-  static double objective(
-      ModelConfig config, Weights weights, List<TrainingSequence> batch, double share) {
+  static double objective(ModelConfig config, Weights weights, List<TrainingSequence> batch) {
     double sum = 0;
     double total = 0;
     for (TrainingSequence sequence : batch) {
@@ -26,8 +24,9 @@ final class ReferenceLosses {
         int position = sequence.firstPosition() + row;
         double[] logq = ReferenceForward.logSoftmax(logits[position - 1]);
         double loss = -logq[sequence.tokenIds()[position]];
-        if (sequence.targets() != null) {
-          loss = share * loss + (1 - share) * coarsenedKl(sequence.targets(), row, logq);
+        if (sequence.targets() instanceof NamedTargets named) {
+          double share = sequence.objective().crossEntropyShare();
+          loss = share * loss + (1 - share) * coarsenedKl(named, row, logq);
         }
         sum += sequence.weight(row) * loss;
         total += sequence.weight(row);
@@ -36,7 +35,7 @@ final class ReferenceLosses {
     return total == 0 ? 0 : sum / total;
   }
 
-  static double coarsenedKl(TeacherTargets targets, int row, double[] logq) {
+  static double coarsenedKl(NamedTargets targets, int row, double[] logq) {
     double kl = 0;
     boolean[] named = new boolean[logq.length];
     for (int j = 0; j < targets.k(); j++) {
@@ -63,7 +62,7 @@ final class ReferenceLosses {
   }
 
   /** Top k of random distributions; with k of the whole vocabulary there is no tail. */
-  static TeacherTargets targets(Random random, int rows, int k, int vocabulary) {
+  static NamedTargets targets(Random random, int rows, int k, int vocabulary) {
     int[] ids = new int[rows * k];
     float[] logprobs = new float[rows * k];
     float[] tail = new float[rows];
@@ -87,11 +86,11 @@ final class ReferenceLosses {
       }
       tail[row] = k == vocabulary ? Float.NEGATIVE_INFINITY : (float) Math.log(rest);
     }
-    return new TeacherTargets(k, ids, logprobs, tail);
+    return new NamedTargets(k, ids, logprobs, tail);
   }
 
   /** Shares of draws, with offsets that any numbers may be; rows fill up with their first id. */
-  static TeacherTargets drawn(Random random, int rows, int draws, int vocabulary) {
+  static NamedTargets drawn(Random random, int rows, int draws, int vocabulary) {
     int[] ids = new int[rows * draws];
     float[] logprobs = new float[rows * draws];
     float[] tail = new float[rows];
@@ -113,7 +112,7 @@ final class ReferenceLosses {
       Arrays.fill(ids, row * draws + size, (row + 1) * draws, ids[row * draws]);
       offsets[row] = random.nextFloat();
     }
-    return new TeacherTargets(draws, ids, logprobs, tail, offsets);
+    return new NamedTargets(draws, ids, logprobs, tail, offsets, 1, null, draws);
   }
 
   /** The weights with one element moved. */

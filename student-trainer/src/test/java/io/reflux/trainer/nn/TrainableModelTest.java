@@ -12,7 +12,6 @@ import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.reference.ReferenceForward;
-import io.reflux.trainer.nn.TrainingSequence.TeacherTargets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -25,6 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class TrainableModelTest {
   private static final int SEEDS = 4;
+  private static final Objective MIXED = Objective.forwardKl(0.3);
 
   @ParameterizedTest
   @EnumSource(Architecture.class)
@@ -55,9 +55,9 @@ class TrainableModelTest {
       Weights weights = RandomModel.variedWeights(config, seed);
       List<TrainingSequence> batch = raggedBatch(config, seed);
       try (TrainableModel model = model(config, weights)) {
-        Losses losses = model.accumulate(new Batch(batch, 0.3, config.vocabularySize()));
+        Losses losses = model.accumulate(new Batch(batch, config.vocabularySize()));
         assertThat(losses.objective())
-            .isCloseTo(ReferenceLosses.objective(config, weights, batch, 0.3), within(1e-5));
+            .isCloseTo(ReferenceLosses.objective(config, weights, batch), within(1e-5));
         assertGradients(config, weights, batch, model.gradients(), 2, seed);
       }
     }
@@ -68,7 +68,7 @@ class TrainableModelTest {
     ModelConfig config = RandomModel.config(Architecture.QWEN3, 1);
     Weights weights = RandomModel.variedWeights(config, 1);
     List<TrainingSequence> sequences = raggedBatch(config, 1);
-    Batch batch = new Batch(sequences, 0.3, config.vocabularySize());
+    Batch batch = new Batch(sequences, config.vocabularySize());
     AtomicBoolean stop = new AtomicBoolean();
     Thread collector =
         new Thread(
@@ -104,15 +104,16 @@ class TrainableModelTest {
     ModelConfig config = RandomModel.config(Architecture.LLAMA, 3);
     Random random = new Random(3);
     int[] ids = ReferenceLosses.ids(random, 9, config.vocabularySize());
-    TeacherTargets targets = ReferenceLosses.targets(random, 6, 4, config.vocabularySize());
-    TrainingSequence masked = new TrainingSequence(ids, 3, targets, new float[6]);
+    NamedTargets targets = ReferenceLosses.targets(random, 6, 4, config.vocabularySize());
+    TrainingSequence masked =
+        new TrainingSequence(ids, 3, targets, new float[6], Objective.forwardKl(0.5), null);
     try (TrainableModel model = model(config, RandomModel.variedWeights(config, 3))) {
-      Losses losses = model.accumulate(new Batch(List.of(masked), 0.5, config.vocabularySize()));
+      Losses losses = model.accumulate(new Batch(List.of(masked), config.vocabularySize()));
       assertThat(losses).isEqualTo(Losses.NONE);
       for (TensorInfo tensor : model.gradients().tensors()) {
         assertThat(model.gradients().floats(tensor.name())).containsOnly(0f);
       }
-      assertThat(model.accumulate(new Batch(List.of(), 0.5, config.vocabularySize())))
+      assertThat(model.accumulate(new Batch(List.of(), config.vocabularySize())))
           .isEqualTo(Losses.NONE);
     }
   }
@@ -125,12 +126,13 @@ class TrainableModelTest {
     int[] longer = ReferenceLosses.ids(random, 17, vocabulary);
     int[] shorter = ReferenceLosses.ids(random, 5, vocabulary);
     TrainingSequence wanted = TrainingSequence.of(shorter);
-    TrainingSequence masked = new TrainingSequence(longer, 1, null, new float[16]);
+    TrainingSequence masked =
+        new TrainingSequence(longer, 1, null, new float[16], Objective.CROSS_ENTROPY, null);
     Weights weights = RandomModel.variedWeights(config, 4);
     try (TrainableModel alone = model(config, weights);
         TrainableModel padded = model(config, weights)) {
-      Losses expected = alone.accumulate(new Batch(List.of(wanted), 0, vocabulary));
-      Losses losses = padded.accumulate(new Batch(List.of(masked, wanted), 0, vocabulary));
+      Losses expected = alone.accumulate(new Batch(List.of(wanted), vocabulary));
+      Losses losses = padded.accumulate(new Batch(List.of(masked, wanted), vocabulary));
       assertThat(losses.rows()).isEqualTo(4);
       assertThat(losses.objective()).isCloseTo(expected.objective(), within(1e-6));
       for (TensorInfo tensor : weights.tensors()) {
@@ -150,11 +152,13 @@ class TrainableModelTest {
     int vocabulary = config.vocabularySize();
     Weights weights = RandomModel.variedWeights(config, 5);
     int[] ids = ReferenceLosses.ids(new Random(5), 12, vocabulary);
-    TeacherTargets own = topOf(config, weights, ids, k == 0 ? vocabulary : k);
+    NamedTargets own = topOf(config, weights, ids, k == 0 ? vocabulary : k);
     try (TrainableModel model = model(config, weights)) {
       Losses losses =
           model.accumulate(
-              new Batch(List.of(new TrainingSequence(ids, 1, own, null)), 0, vocabulary));
+              new Batch(
+                  List.of(new TrainingSequence(ids, 1, own, null, Objective.forwardKl(0), null)),
+                  vocabulary));
       assertThat(losses.objective()).isCloseTo(0, within(1e-5));
       assertThat(losses.agreements()).isEqualTo(11);
       assertThat(losses.meanKl()).isCloseTo(0, within(1e-5));
@@ -171,7 +175,7 @@ class TrainableModelTest {
     ModelConfig config = RandomModel.config(Architecture.QWEN2, 2);
     Weights weights = RandomModel.variedWeights(config, 2);
     AdamW options = new AdamW(0.9, 0.95, 1e-8, 0.1, 0.5);
-    Batch batch = new Batch(raggedBatch(config, 2), 0.1, config.vocabularySize());
+    Batch batch = new Batch(raggedBatch(config, 2), config.vocabularySize());
     try (TrainableModel model =
         new TrainableModel(config, weights, options, ModelOptions.DEFAULT)) {
       model.accumulate(batch);
@@ -210,7 +214,7 @@ class TrainableModelTest {
     Weights broken =
         ReferenceLosses.moved(weights, "model.norm.weight", 0, Float.POSITIVE_INFINITY);
     try (TrainableModel model = model(config, broken)) {
-      model.accumulate(new Batch(raggedBatch(config, 6), 0, config.vocabularySize()));
+      model.accumulate(new Batch(raggedBatch(config, 6), config.vocabularySize()));
       assertThat(model.update(0.1)).isNaN();
       assertThat(model.updates()).isZero();
       assertThat(model.export().fingerprint()).isEqualTo(broken.fingerprint());
@@ -223,7 +227,7 @@ class TrainableModelTest {
     Weights weights = RandomModel.variedWeights(config, 7);
     List<Batch> batches = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      batches.add(new Batch(raggedBatch(config, i), 0.1, config.vocabularySize()));
+      batches.add(new Batch(raggedBatch(config, i), config.vocabularySize()));
     }
     try (TrainableModel straight = model(config, weights);
         TrainableModel first = model(config, weights);
@@ -242,7 +246,7 @@ class TrainableModelTest {
     ModelConfig config = RandomModel.config(Architecture.LLAMA, 8);
     int vocabulary = config.vocabularySize();
     assertThatThrownBy(
-            () -> new Batch(List.of(TrainingSequence.of(new int[] {0, vocabulary})), 0, vocabulary))
+            () -> new Batch(List.of(TrainingSequence.of(new int[] {0, vocabulary})), vocabulary))
         .hasMessage("token id: %d (expected: 0 to %d)", vocabulary, vocabulary - 1);
     try (TrainableModel model = model(config, RandomModel.weights(config, 8))) {
       assertThatThrownBy(() -> model.logits(new int[300]))
@@ -274,32 +278,39 @@ class TrainableModelTest {
   private static List<TrainingSequence> raggedBatch(ModelConfig config, int seed) {
     Random random = new Random(seed);
     int vocabulary = config.vocabularySize();
-    TeacherTargets sharp = ReferenceLosses.targets(random, 3, 1, vocabulary);
+    NamedTargets sharp = ReferenceLosses.targets(random, 3, 1, vocabulary);
     sharp.tailLogMass()[1] = -31;
     sharp.logprobs()[1] = 0;
-    TeacherTargets untold = ReferenceLosses.targets(random, 7, 5, vocabulary);
+    NamedTargets untold = ReferenceLosses.targets(random, 7, 5, vocabulary);
     untold.tailLogMass()[3] = Float.NaN;
     return List.of(
         new TrainingSequence(
             ReferenceLosses.ids(random, 11, vocabulary),
             4,
             untold,
-            new float[] {1, 1, 0, 2, 1, 0.5f, 1}),
-        new TrainingSequence(ReferenceLosses.ids(random, 4, vocabulary), 1, sharp, null),
+            new float[] {1, 1, 0, 2, 1, 0.5f, 1},
+            MIXED,
+            null),
+        new TrainingSequence(
+            ReferenceLosses.ids(random, 4, vocabulary), 1, sharp, null, MIXED, null),
         new TrainingSequence(
             ReferenceLosses.ids(random, 8, vocabulary),
             6,
             ReferenceLosses.targets(random, 2, vocabulary, vocabulary),
+            null,
+            MIXED,
             null),
         new TrainingSequence(
             ReferenceLosses.ids(random, 9, vocabulary),
             4,
             ReferenceLosses.drawn(random, 5, 7, vocabulary),
-            new float[] {1, 0, 2, 1, 1}),
+            new float[] {1, 0, 2, 1, 1},
+            MIXED,
+            null),
         TrainingSequence.of(ReferenceLosses.ids(random, 6, vocabulary)));
   }
 
-  private static TeacherTargets topOf(ModelConfig config, Weights weights, int[] ids, int k) {
+  private static NamedTargets topOf(ModelConfig config, Weights weights, int[] ids, int k) {
     double[][] logits = ReferenceForward.logits(config, weights, ids);
     int rows = ids.length - 1;
     int[] top = new int[rows * k];
@@ -319,7 +330,7 @@ class TrainableModelTest {
       }
       tail[row] = (float) Math.log(rest);
     }
-    return new TeacherTargets(k, top, logprobs, tail);
+    return new NamedTargets(k, top, logprobs, tail);
   }
 
   /** Checks some elements of every tensor. */
@@ -339,10 +350,10 @@ class TrainableModelTest {
         float step = 1f / 512;
         double up =
             ReferenceLosses.objective(
-                config, ReferenceLosses.moved(weights, tensor.name(), element, step), batch, 0.3);
+                config, ReferenceLosses.moved(weights, tensor.name(), element, step), batch);
         double down =
             ReferenceLosses.objective(
-                config, ReferenceLosses.moved(weights, tensor.name(), element, -step), batch, 0.3);
+                config, ReferenceLosses.moved(weights, tensor.name(), element, -step), batch);
         double difference = (up - down) / (2 * step);
         assertThat((double) values[element])
             .as("%s[%d] of %s", tensor.name(), element, config)
