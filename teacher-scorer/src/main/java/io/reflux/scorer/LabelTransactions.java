@@ -182,6 +182,7 @@ final class LabelTransactions implements AutoCloseable {
         .setVocabularySize(teacher.vocabularySize())
         .setTokenIds(Arrays.stream(sequence.tokenIds()).boxed().toList())
         .setPromptLength(sequence.promptLength())
+        .setTemperature(work.task().temperature())
         .setTruncated(sequence.truncated())
         .setLabels(ByteBuffer.wrap(work.labels()));
   }

@@ -76,6 +76,7 @@ final class Labelling {
     return task.encoding() == LabelEncoding.TOPK;
   }
 
+  /** Encoding and temperature of what is remembered are the same as long as the process lives. */
   private static IdsKey key(LabelTask task) {
     return new IdsKey(task.sequence().tokenIds(), task.sequence().promptLength());
   }

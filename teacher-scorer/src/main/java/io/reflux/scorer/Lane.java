@@ -120,7 +120,8 @@ final class Lane implements AutoCloseable {
                         task.sequence().promptLength(),
                         task.supportIds(),
                         task.supportSize(),
-                        task.seed()))
+                        task.seed(),
+                        task.temperature()))
             .toList());
   }
 

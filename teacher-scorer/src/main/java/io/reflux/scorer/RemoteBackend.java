@@ -77,6 +77,12 @@ final class RemoteBackend implements TeacherBackend {
     requireUnset("precision", settings.precision(), "auto");
     refuseDraws("encoding", settings.encoding());
     refuseDraws("rollout-encoding", settings.rolloutEncoding());
+    if (settings.labelTemperature() != 1) {
+      throw new RefluxException(
+          "reflux.score.label-temperature: "
+              + settings.labelTemperature()
+              + " (expected: 1 with reflux.score.remote.url: a server tells its own distribution)");
+    }
   }
 
   /**

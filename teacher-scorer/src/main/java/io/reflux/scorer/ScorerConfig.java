@@ -88,6 +88,13 @@ public interface ScorerConfig {
   @WithDefault("support")
   String rolloutEncoding();
 
+  /**
+   * Temperature T of what is labelled: softmax(logits / T), 0.01 to 100. 1 is the teacher's own
+   * distribution, and the only one that a teacher on a server tells.
+   */
+  @WithDefault("1")
+  double labelTemperature();
+
   /** Ids drawn a position, with replacement, when labels are sampled. */
   @WithDefault("50")
   int draws();

@@ -1,5 +1,6 @@
 package io.reflux.scorer;
 
+import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.ScorerOptions;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.avro.Rollout;
@@ -17,6 +18,7 @@ final class Tasks {
   private final LabelEncoding ofRequests;
   private final LabelEncoding ofRollouts;
   private final int draws;
+  private final float temperature;
   private final int vocabularySize;
 
   /**
@@ -40,6 +42,15 @@ final class Tasks {
               .formatted(settings.draws(), ScorerOptions.MOST_DRAWS));
     }
     this.draws = settings.draws();
+    if (!ScoreRequest.isTemperature(settings.labelTemperature())) {
+      throw new RefluxException(
+          "reflux.score.label-temperature: %s (expected: %s to %s)"
+              .formatted(
+                  settings.labelTemperature(),
+                  1 / ScoreRequest.MOST_TEMPERATURE,
+                  ScoreRequest.MOST_TEMPERATURE));
+    }
+    this.temperature = (float) settings.labelTemperature();
   }
 
   private static LabelEncoding encoding(String key, String value, List<LabelEncoding> allowed) {
@@ -70,7 +81,7 @@ final class Tasks {
 
   /** For the sequence of a request. */
   LabelTask task(MirroredRequest request, Sequence sequence) {
-    return LabelTask.of(sequence, ofRequests, Seeds.of(DRAWS, request.getRequestId()));
+    return LabelTask.of(sequence, ofRequests, Seeds.of(DRAWS, request.getRequestId()), temperature);
   }
 
   /**
@@ -81,10 +92,10 @@ final class Tasks {
   LabelTask task(Rollout rollout, Sequence sequence) throws RejectedException {
     long seed = Seeds.of(DRAWS, rollout.getRolloutId());
     if (ofRollouts != LabelEncoding.SUPPORT) {
-      return LabelTask.of(sequence, ofRollouts, seed);
+      return LabelTask.of(sequence, ofRollouts, seed, temperature);
     }
     if (rollout.getSupportSize() == 0 && rollout.getSupportIds().isEmpty()) {
-      return LabelTask.of(sequence, ofRequests, seed);
+      return LabelTask.of(sequence, ofRequests, seed, temperature);
     }
     int[] ids = requireSupport(rollout);
     // Where the sequence was cut, so are they.
@@ -94,7 +105,8 @@ final class Tasks {
         LabelEncoding.SUPPORT,
         kept == ids.length ? ids : Arrays.copyOf(ids, kept),
         rollout.getSupportSize(),
-        seed);
+        seed,
+        temperature);
   }
 
   private int[] requireSupport(Rollout rollout) throws RejectedException {

@@ -298,6 +298,10 @@ class RemoteServiceTest {
         .startsWith("reflux.score.encoding: sampled (expected: topk with reflux.score.remote.url");
     refused("remote.url", "http://localhost:1", "rollout-encoding", "sampled")
         .startsWith("reflux.score.rollout-encoding: sampled (expected: topk or support with");
+    refused("remote.url", "http://localhost:1", "label-temperature", "2")
+        .isEqualTo(
+            "reflux.score.label-temperature: 2.0 (expected: 1 with reflux.score.remote.url: a"
+                + " server tells its own distribution)");
     refused("remote.url", "http://localhost:1", "remote.api", "openai")
         .isEqualTo("reflux.score.remote.api: openai (expected: vllm or sglang)");
     refused("remote.model", "big", "teacher", model.directory().toString())

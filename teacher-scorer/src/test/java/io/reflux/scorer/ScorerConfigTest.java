@@ -29,6 +29,7 @@ class ScorerConfigTest {
     assertThat(config.encoding()).isEqualTo("topk");
     assertThat(config.rolloutEncoding()).isEqualTo("support");
     assertThat(config.draws()).isEqualTo(50);
+    assertThat(config.labelTemperature()).isEqualTo(1);
     assertThat(config.group()).isEqualTo("scorer");
     assertThat(config.instance()).isEmpty();
     assertThat(config.transactionTimeout()).isEqualTo(Duration.ofSeconds(15));

@@ -216,6 +216,24 @@ class ScorerServiceTest {
     assertThat(meters.counter("rollouts_scored_total").count()).isEqualTo(1);
   }
 
+  @Test
+  void labelsAreOfTheSofterDistributionWhereOneIsAskedFor() throws Exception {
+    MirroredRequest.Builder request = request("a").setPrompt("where is my kettle");
+    // The second time from memory.
+    mirror("a", request.setResponse("on its way").build());
+    mirror("a", request.build());
+    roll("o", rollout("o").build());
+    try (ScorerService scorer = scorer(new SimpleMeterRegistry(), "label-temperature", "2.5")) {
+      scorer.start();
+      List<Received<SoftLabels>> labels = Kafkas.await(clients, Topics.SOFT_LABELS, 2);
+      labels.addAll(Kafkas.await(clients, Topics.ROLLOUT_LABELS, 1));
+      for (Received<SoftLabels> label : labels) {
+        assertThat(label.value().getTemperature()).isEqualTo(2.5f);
+        assertLabelsAgree(label.value());
+      }
+    }
+  }
+
   private static int[] ids(SoftLabels labels) {
     return labels.getTokenIds().stream().mapToInt(Integer::intValue).toArray();
   }
@@ -238,7 +256,10 @@ class ScorerServiceTest {
     assertThat(block.rows()).isEqualTo(ids.length - labels.getPromptLength());
     for (int row = 0; row < block.rows(); row++) {
       int position = labels.getPromptLength() + row;
-      double[] expected = ReferenceForward.logSoftmax(logits[position - 1]);
+      double temperature = labels.getTemperature();
+      double[] expected =
+          ReferenceForward.logSoftmax(
+              Arrays.stream(logits[position - 1]).map(logit -> logit / temperature).toArray());
       double named = 0;
       for (int j = row * block.k(); j < (row + 1) * block.k(); j++) {
         assertRoots(block.logprobs()[j], expected[block.ids()[j]]);

@@ -11,8 +11,10 @@ import io.reflux.model.onnx.GraphOptions;
 import io.reflux.model.onnx.OnnxModel;
 import io.reflux.model.onnx.ScoringGraph;
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -133,6 +135,12 @@ final class BareSession implements AutoCloseable {
       if (session.getInputNames().contains(ScoringGraph.TARGETS)) {
         inputs.put(ScoringGraph.TARGETS, longs(batch.targets(), batch.rows(), 1));
         inputs.put(ScoringGraph.SUPPORT, longs(new long[0], batch.rows(), 0));
+        float[] ones = new float[batch.rows()];
+        Arrays.fill(ones, 1);
+        inputs.put(
+            ScoringGraph.INVERSE_TEMPERATURES,
+            OnnxTensor.createTensor(
+                environment, FloatBuffer.wrap(ones), new long[] {batch.rows(), 1}));
       }
       return outputs.isEmpty() ? session.run(inputs) : session.run(inputs, Set.of(), outputs);
     } finally {

@@ -47,9 +47,14 @@ record Labelled(
     throw new IllegalStateException("labels were refused: " + block);
   }
 
+  /** At the labels' own temperature: a student is held against what the teacher was asked. */
   ScoreRequest request(TeacherLabels teacher) {
     return new ScoreRequest(
-        tokenIds, received.value().getPromptLength(), teacher.supportIds(), teacher.supportSize());
+            tokenIds,
+            received.value().getPromptLength(),
+            teacher.supportIds(),
+            teacher.supportSize())
+        .atTemperature(received.value().getTemperature());
   }
 
   /** Padding's share is the batcher's matter: this is the sequence alone. */

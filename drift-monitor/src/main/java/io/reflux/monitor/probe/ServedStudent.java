@@ -90,8 +90,8 @@ final class ServedStudent implements AutoCloseable {
       return refusal(
           "vocabulary_mismatch", "vocabulary_size", labels.getVocabularySize(), vocabularySize);
     }
-    if (labels.getTemperature() != 1) {
-      return refusal("temperature", "temperature", labels.getTemperature(), 1);
+    if (!ScoreRequest.isTemperature(labels.getTemperature())) {
+      return refusal("temperature", "temperature", labels.getTemperature(), "0.01 to 100");
     }
     int tokens = labels.getTokenIds().size();
     if (tokens > maxPositions) {

@@ -107,6 +107,7 @@ class MonitorServiceTest {
         publish(Map.of());
         send(labels("same-1", "easy", student, Origin.TEACHER).build());
         send(labels("same-2", "easy", student, Origin.REQUEST).build());
+        send(labels("softer", "easy", student, Origin.TEACHER, 2).build());
         send(labels("other-1", "hard", other, Origin.TEACHER).build());
         send(labels("rollout", "easy", student, Origin.ROLLOUT).build());
         send(
@@ -149,7 +150,8 @@ class MonitorServiceTest {
           read(Topics.DIVERGENCES).stream()
               .collect(Collectors.toMap(Divergence::getRequestId, Function.identity()));
       assertThat(found)
-          .containsOnlyKeys("same-1", "same-2", "other-1", "other-2", "drawn-2", "untold");
+          .containsOnlyKeys(
+              "same-1", "same-2", "softer", "other-1", "other-2", "drawn-2", "untold");
       assertThat(found.get("same-1"))
           .satisfies(
               d -> {
@@ -160,6 +162,9 @@ class MonitorServiceTest {
                 assertThat(d.getAcceptanceSum()).isEqualTo(8, within(1e-1));
                 assertThat(d.getEntropySum()).isPositive();
               });
+      // Held against the student at the same temperature, not at its own.
+      assertThat(found.get("softer").getKlSum()).isEqualTo(0, within(1e-2));
+      assertThat(found.get("softer").getAgreements()).isEqualTo(8);
       assertThat(found.get("other-1").getKlSum()).isGreaterThan(0.5);
       assertThat(found.get("drawn-2"))
           .satisfies(
@@ -187,12 +192,12 @@ class MonitorServiceTest {
       try (MonitorService again = monitor()) {
         again.start();
         send(labels("late-1", "hard", other, Origin.TEACHER).build());
-        await("the label after the restart", () -> read(Topics.DIVERGENCES).size() == 7);
+        await("the label after the restart", () -> read(Topics.DIVERGENCES).size() == 8);
         // The next student has seen everything there is: nothing of it is held against it.
         publish(seen());
         await("version 2", () -> again.view().state().servedVersion().orElse(0) == 2);
       }
-      assertThat(read(Topics.DIVERGENCES)).extracting(Divergence::getRequestId).hasSize(7);
+      assertThat(read(Topics.DIVERGENCES)).extracting(Divergence::getRequestId).hasSize(8);
     }
   }
 
@@ -271,13 +276,19 @@ class MonitorServiceTest {
     return offsets;
   }
 
-  /** Labels of a made-up sequence by the given model, as the teacher's. */
   private SoftLabels.Builder labels(
       String id, String segment, LanguageModel labeller, Origin origin) {
+    return labels(id, segment, labeller, origin, 1);
+  }
+
+  /** Labels of a made-up sequence by the given model, as the teacher's. */
+  private SoftLabels.Builder labels(
+      String id, String segment, LanguageModel labeller, Origin origin, float temperature) {
     int[] tokens = IntStream.range(0, 13).map(i -> 2 + (id.hashCode() & 31) + 7 * i).toArray();
     try (Scorer scorer =
         new Scorer(CONFIG, labeller.weights(), LABEL_IDS, RuntimeOptions.DEFAULT)) {
-      Scores scores = scorer.score(List.of(ScoreRequest.of(tokens, 5))).get(0);
+      Scores scores =
+          scorer.score(List.of(ScoreRequest.of(tokens, 5).atTemperature(temperature))).get(0);
       TopKBlock block =
           new TopKBlock(
               scores.rows(),
@@ -297,6 +308,7 @@ class MonitorServiceTest {
           .setTokenizerFingerprint(student.tokenizerFingerprint())
           .setChatTemplateFingerprint("")
           .setVocabularySize(VOCABULARY)
+          .setTemperature(temperature)
           .setTokenIds(IntStream.of(tokens).boxed().toList())
           .setPromptLength(5)
           .setLabels(ByteBuffer.wrap(SoftLabelCodec.encode(block, VOCABULARY)));

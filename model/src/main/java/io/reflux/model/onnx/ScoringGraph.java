@@ -35,6 +35,12 @@ public final class ScoringGraph {
   /** int64 [r, support], more ids whose log-probs are wanted; support may be 0. */
   public static final String SUPPORT = "support";
 
+  /**
+   * float32 [r, 1], what the logits are multiplied by before anything is said of them: the
+   * distribution is softmax(logits · it).
+   */
+  public static final String INVERSE_TEMPERATURES = "inverse_temperatures";
+
   /** int64 [r, k], likeliest first; of equals the lower id. */
   public static final String TOP_IDS = "top_ids";
 
@@ -125,6 +131,7 @@ public final class ScoringGraph {
       answers.add(new Answer(SUPPORT_LOGPROBS, FLOAT, -1, -1, -1));
       graph.input(TARGETS, INT64, -1, 1);
       graph.input(SUPPORT, INT64, -1, -1);
+      graph.input(INVERSE_TEMPERATURES, FLOAT, -1, 1);
       if (draws > 0) {
         graph.input(UNIFORMS, FLOAT, -1, draws, 3);
         answers.add(new Answer(DRAWN_IDS, INT64, draws, -1, draws));
@@ -132,7 +139,13 @@ public final class ScoringGraph {
       Chunks chunks = new Chunks(graph, chunkRows);
       Matrix head = trunk.headMatrix();
       chunks.open();
-      String logits = trunk.head(LOGITS, chunks.take(hidden), head);
+      // The head is linear: scaling what goes in costs nothing beside a pass over the logits.
+      String scaled =
+          graph.node(
+              "Mul",
+              "scaled_hidden",
+              List.of(chunks.take(hidden), chunks.take(INVERSE_TEMPERATURES)));
+      String logits = trunk.head(LOGITS, scaled, head);
       // Only a GPU has a reason for another element type, and there products may be TF32.
       boolean exactProducts = options.type() == DType.F32;
       AnswerNodes nodes = new AnswerNodes(graph, logits, config.vocabularySize(), k, exactProducts);

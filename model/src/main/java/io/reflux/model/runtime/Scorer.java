@@ -156,6 +156,7 @@ public final class Scorer implements AutoCloseable {
     long[] predicting = new long[rows];
     long[] targets = new long[rows];
     long[] supportIds = new long[rows * support];
+    float[] inverseTemperatures = new float[rows];
     float[] uniforms = new float[rows * wanted.draws() * Uniforms.PER_DRAW];
     int row = 0;
     for (int b = 0; b < batch.size(); b++) {
@@ -168,6 +169,7 @@ public final class Scorer implements AutoCloseable {
         int position = request.firstPosition() + i;
         predicting[row] = (long) b * tokens + position - 1;
         targets[row] = request.tokenIds()[position];
+        inverseTemperatures[row] = (float) (1 / request.temperature());
         for (int s = 0; s < request.supportSize(); s++) {
           supportIds[row * support + s] = request.supportIds()[i * request.supportSize() + s];
         }
@@ -184,6 +186,10 @@ public final class Scorer implements AutoCloseable {
       inputs.put(ScoringGraph.ROWS, longs(runtime, predicting, rows));
       inputs.put(ScoringGraph.TARGETS, longs(runtime, targets, rows, 1));
       inputs.put(ScoringGraph.SUPPORT, longs(runtime, supportIds, rows, support));
+      inputs.put(
+          ScoringGraph.INVERSE_TEMPERATURES,
+          OnnxTensor.createTensor(
+              runtime, FloatBuffer.wrap(inverseTemperatures), new long[] {rows, 1}));
       if (wanted.draws() > 0) {
         inputs.put(
             ScoringGraph.UNIFORMS,

@@ -1,7 +1,8 @@
 package io.reflux.model.runtime;
 
 /**
- * What a model thinks of a sequence. Row i predicts token {@code firstPosition + i}.
+ * What a model thinks of a sequence. Row i predicts token {@code firstPosition + i}. All of it is
+ * of the distribution at the request's temperature.
  *
  * @param rows predictions
  * @param k ids a row in topIds

@@ -50,6 +50,35 @@ class DrawsInGraphTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"0.5", "3"})
+  void drawsAtATemperatureFollowTheReferenceDistributionAtIt(double temperature) {
+    int vocabularySize = 1000;
+    ModelConfig config = SmallModels.withVocabulary(vocabularySize);
+    Weights weights = sure(config, 6);
+    int[] tokens = {3, 500, 7};
+    double[] logits =
+        Arrays.stream(ReferenceForward.logits(config, weights, tokens)[0])
+            .map(logit -> logit / temperature)
+            .toArray();
+    int draws = 4096;
+    int passes = 12;
+    long[] counts = new long[vocabularySize];
+    try (Scorer scorer =
+        new Scorer(config, weights, new ScorerOptions(5, draws), RuntimeOptions.DEFAULT)) {
+      for (int pass = 0; pass < passes; pass++) {
+        ScoreRequest request = new ScoreRequest(tokens, 1, new int[0], 0, 1000 + pass, temperature);
+        int[] drawn = scorer.score(List.of(request)).get(0).drawnIds();
+        for (int i = 0; i < draws; i++) {
+          counts[drawn[i]]++;
+        }
+      }
+    }
+    assertThat(
+            chiSquareDeviations(counts, ReferenceForward.logSoftmax(logits), (long) draws * passes))
+        .isBetween(-4.0, 4.0);
+  }
+
   @Test
   void drawsDependOnSeedAndPositionAlone() {
     SmallModels model = SmallModels.QWEN3_WITH_HEAD_NORMS_AND_WIDE_HEADS;

@@ -47,6 +47,42 @@ class ScorerTest {
     assertScores(scores, tokens, 3, support, logprobs(model.config(), weights, tokens), TOLERANCE);
   }
 
+  /** Temperatures in one batch do not touch each other. */
+  @ParameterizedTest
+  @EnumSource
+  void scoresAtATemperatureAreThoseOfTheDoubleForwardAtIt(SmallModels model) {
+    Weights weights = RandomModel.variedWeights(model.config(), 7);
+    int[] tokens = model.tokens(23, 1);
+    int[] support = IntStream.range(0, 20 * 3).map(i -> (i * 7) % 50).toArray();
+    double[] temperatures = {0.25, 1, 0.8, 4};
+    List<ScoreRequest> requests =
+        Arrays.stream(temperatures)
+            .mapToObj(t -> new ScoreRequest(tokens, 3, support, 3).atTemperature(t))
+            .toList();
+    double[][] logits = ReferenceForward.logits(model.config(), weights, tokens);
+    try (Scorer scorer = new Scorer(model.config(), weights, 6, RuntimeOptions.DEFAULT)) {
+      List<Scores> scores = scorer.score(requests);
+      for (int i = 0; i < temperatures.length; i++) {
+        double t = temperatures[i];
+        double[][] truth =
+            Arrays.stream(logits)
+                .map(row -> Arrays.stream(row).map(logit -> logit / t).toArray())
+                .map(ReferenceForward::logSoftmax)
+                .toArray(double[][]::new);
+        // Errors of logits are divided by the temperature with them.
+        assertScores(scores.get(i), tokens, 3, support, truth, TOLERANCE / Math.min(1, t));
+      }
+      assertThat(scores.get(1))
+          .usingRecursiveComparison()
+          .isEqualTo(scorer.score(List.of(new ScoreRequest(tokens, 3, support, 3))).get(0));
+    }
+    assertThatThrownBy(() -> ScoreRequest.of(tokens, 1).atTemperature(0))
+        .isInstanceOf(ModelException.class)
+        .hasMessage("temperature: 0.0 (expected: 0.01 to 100.0)");
+    assertThat(ScoreRequest.isTemperature(Double.NaN)).isFalse();
+    assertThat(ScoreRequest.isTemperature(0.01f)).isTrue();
+  }
+
   @ParameterizedTest
   @EnumSource
   void aSequenceScoresTheSameAloneAndInARaggedBatch(SmallModels model) {
