@@ -56,7 +56,7 @@ final class KernelSource {
 
   private KernelSource() {}
 
-  static String of(ModelConfig config, ParameterLayout layout) {
+  static String of(ModelConfig config, ParameterLayout layout, Optimizer optimizer, boolean gpu) {
     String source =
         String.join(
             "\n",
@@ -67,7 +67,7 @@ final class KernelSource {
             ACCUMULATE
                 .replace("$ROW_SIGNATURE", HeadSource.signature())
                 .replace("$ROW_ARGUMENTS", HeadSource.arguments()),
-            OptimizerSource.of());
+            OptimizerSource.of(optimizer, gpu));
     return substitute(source, config, layout);
   }
 
@@ -97,8 +97,6 @@ final class KernelSource {
     put(values, "FINAL_NORM", layout.index(TensorNames.FINAL_NORM));
     put(values, "HEAD", layout.index(TensorNames.head(config)));
     put(values, "TRUNK_TENSORS", layout.index(TensorNames.FINAL_NORM) + 1);
-    put(values, "DECAYED", layout.decayedFloats());
-    put(values, "FLOATS", layout.floats());
     int first = layout.index(TensorNames.inputNorm(0));
     put(values, "LAYER_TENSORS", (layout.index(TensorNames.FINAL_NORM) - 1) / config.layers());
     put(values, "INPUT_NORM", 0);

@@ -9,10 +9,13 @@ package io.reflux.trainer.nn;
  * @param checkpointEvery n: the forward pass keeps the input of every n-th layer alone, and the way
  *     back runs n layers again (arXiv 1604.06174); 0 keeps everything
  * @param device {@code cpu} or {@code cuda[:N]}
+ * @param offload where the optimizer's state is between updates
  */
-public record ModelOptions(int threads, Precision precision, int checkpointEvery, String device) {
+public record ModelOptions(
+    int threads, Precision precision, int checkpointEvery, String device, Offload offload) {
   /** One thread of this processor, float32, nothing computed twice. */
-  public static final ModelOptions DEFAULT = new ModelOptions(1, Precision.F32, 0, "cpu");
+  public static final ModelOptions DEFAULT =
+      new ModelOptions(1, Precision.F32, 0, "cpu", Offload.NONE);
 
   public ModelOptions {
     if (threads < 1) {
@@ -26,18 +29,22 @@ public record ModelOptions(int threads, Precision precision, int checkpointEvery
   }
 
   public ModelOptions withThreads(int value) {
-    return new ModelOptions(value, precision, checkpointEvery, device);
+    return new ModelOptions(value, precision, checkpointEvery, device, offload);
   }
 
   public ModelOptions withPrecision(Precision value) {
-    return new ModelOptions(threads, value, checkpointEvery, device);
+    return new ModelOptions(threads, value, checkpointEvery, device, offload);
   }
 
   public ModelOptions withCheckpointEvery(int value) {
-    return new ModelOptions(threads, precision, value, device);
+    return new ModelOptions(threads, precision, value, device, offload);
   }
 
   public ModelOptions withDevice(String value) {
-    return new ModelOptions(threads, precision, checkpointEvery, value);
+    return new ModelOptions(threads, precision, checkpointEvery, value, offload);
+  }
+
+  public ModelOptions withOffload(Offload value) {
+    return new ModelOptions(threads, precision, checkpointEvery, device, value);
   }
 }

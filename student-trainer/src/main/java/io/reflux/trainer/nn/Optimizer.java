@@ -26,6 +26,9 @@ public sealed interface Optimizer permits AdamW, ScheduleFreeAdamW {
   /** What configuration and checkpoints call it. */
   String name();
 
+  /** A unit of learning rate; acts on matrices, not on norms and biases. */
+  double weightDecay();
+
   /** Longer gradients are scaled down to it. */
   double maxGradientNorm();
 }

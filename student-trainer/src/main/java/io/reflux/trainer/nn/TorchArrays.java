@@ -32,13 +32,6 @@ final class TorchArrays {
     return manager.zeros(new Shape(elements), DataType.FLOAT32);
   }
 
-  /** Overwrites a tensor in place. */
-  static void set(NDArray target, float[] values) {
-    try (NDArray source = floats(target.getManager(), values, values.length)) {
-      source.copyTo(target);
-    }
-  }
-
   private static NDArray owned(NDArray alias) {
     try (alias) {
       return alias.duplicate();

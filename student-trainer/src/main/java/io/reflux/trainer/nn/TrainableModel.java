@@ -9,6 +9,7 @@ import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.reference.RotaryFrequencies;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -22,24 +23,20 @@ import java.util.Map;
 public final class TrainableModel implements Trainable {
   private static final int INITIAL_ROTARY_POSITIONS = 256;
   private static final String PARAMETERS = "parameters";
-  private static final String FIRST_MOMENTS = "first-moments";
-  private static final String SECOND_MOMENTS = "second-moments";
 
   private final ModelConfig config;
-  private final AdamW adamW;
+  private final Optimizer optimizer;
   private final ModelOptions options;
   private final ParameterLayout layout;
   private final NDManager manager;
   private final TorchModule kernels;
   private final NDArray parameters;
   private final NDArray gradients;
-  private final NDArray firstMoments;
-  private final NDArray secondMoments;
-  private final NDArray steps;
+  private final FlatTensors flats;
+  private final OptimizerState state;
   private NDArray cos;
   private NDArray sin;
   private int rotaryPositions;
-  private long updates;
   private Thread prepared;
 
   /**
@@ -47,23 +44,26 @@ public final class TrainableModel implements Trainable {
    *
    * @throws ModelException if the machine has no such device
    */
-  public TrainableModel(ModelConfig config, Weights weights, AdamW adamW, ModelOptions options) {
+  public TrainableModel(
+      ModelConfig config, Weights weights, Optimizer optimizer, ModelOptions options) {
     if (config.heads() % config.keyValueHeads() != 0) {
       throw new ModelException(
           "num_key_value_heads: %d (expected: a divisor of %d heads)"
               .formatted(config.keyValueHeads(), config.heads()));
     }
     this.config = config;
-    this.adamW = adamW;
+    this.optimizer = optimizer;
     this.options = options;
     this.layout = new ParameterLayout(config);
     this.manager = Torch.newManager(options.device());
-    this.kernels = new TorchModule(manager, KernelSource.of(config, layout));
+    this.kernels =
+        new TorchModule(
+            manager, KernelSource.of(config, layout, optimizer, manager.getDevice().isGpu()));
     this.parameters = TorchArrays.floats(manager, layout.flatten(weights), layout.floats());
     this.gradients = TorchArrays.zeros(manager, layout.floats());
-    this.firstMoments = TorchArrays.zeros(manager, layout.floats());
-    this.secondMoments = TorchArrays.zeros(manager, layout.floats());
-    this.steps = TorchArrays.zeros(manager, 1);
+    this.flats = new FlatTensors(manager, kernels);
+    this.state =
+        new OptimizerState(optimizer, options.offload(), layout, manager, kernels, parameters);
     growRotary(Math.min(INITIAL_ROTARY_POSITIONS, config.maxPositions()));
   }
 
@@ -84,7 +84,7 @@ public final class TrainableModel implements Trainable {
 
   @Override
   public long updates() {
-    return updates;
+    return state.updates();
   }
 
   @Override
@@ -95,10 +95,11 @@ public final class TrainableModel implements Trainable {
       ids[i] = tokenIds[i];
     }
     growRotary(ids.length);
+    NDArray evaluated = state.evaluated(parameters);
     try (NDScope scope = new NDScope()) {
       scope.suppressNotUsedWarning();
       NDArray sequence = TorchArrays.longs(manager, ids, 1, ids.length);
-      return kernels.call("logits", parameters, sequence, cos, sin).toFloatArray();
+      return kernels.call("logits", evaluated, sequence, cos, sin).toFloatArray();
     }
   }
 
@@ -120,89 +121,60 @@ public final class TrainableModel implements Trainable {
   @Override
   public double gradientNorm() {
     prepareThread();
-    try (NDScope scope = new NDScope()) {
-      scope.suppressNotUsedWarning();
-      return kernels.call("norm", gradients).toDoubleArray()[0];
-    }
-  }
-
-  @Override
-  public void discard() {
-    TorchArrays.set(gradients, new float[layout.floats()]);
+    return state.norm(gradients);
   }
 
   @Override
   public double update(double learningRate) {
-    prepareThread();
-    try (NDScope scope = new NDScope()) {
-      scope.suppressNotUsedWarning();
-      NDArray hyper =
-          TorchArrays.doubles(
-              manager,
-              learningRate,
-              adamW.beta1(),
-              adamW.beta2(),
-              adamW.weightDecay(),
-              adamW.epsilon(),
-              adamW.maxGradientNorm());
-      double norm =
-          kernels.call("update", parameters, gradients, firstMoments, secondMoments, steps, hyper)
-              .toDoubleArray()[0];
-      if (Double.isFinite(norm)) {
-        updates++;
-      }
-      return norm;
+    double norm = gradientNorm();
+    if (Double.isFinite(norm)) {
+      state.apply(parameters, gradients, learningRate, norm);
+    } else {
+      discard();
     }
+    return norm;
+  }
+
+  @Override
+  public void discard() {
+    prepareThread();
+    flats.clear(gradients);
   }
 
   @Override
   public MemoryWeights export() {
-    return layout.unflatten(parameters.toFloatArray());
+    prepareThread();
+    return layout.unflatten(flats.read(state.evaluated(parameters), layout.floats()));
   }
 
   @Override
   public ModelState state() {
+    prepareThread();
+    Map<String, float[]> tensors = new HashMap<>(state.tensors());
+    tensors.put(PARAMETERS, flats.read(parameters, layout.floats()));
     return new ModelState(
-        adamW.name(),
-        Adaptation.FULL.toString(),
-        updates,
-        Map.of(),
-        Map.of(
-            PARAMETERS,
-            parameters.toFloatArray(),
-            FIRST_MOMENTS,
-            firstMoments.toFloatArray(),
-            SECOND_MOMENTS,
-            secondMoments.toFloatArray()));
+        optimizer.name(), Adaptation.FULL.toString(), updates(), state.numbers(), tensors);
   }
 
   @Override
-  public void restore(ModelState state) {
-    List<NDArray> targets = List.of(parameters, firstMoments, secondMoments);
-    List<String> names = List.of(PARAMETERS, FIRST_MOMENTS, SECOND_MOMENTS);
-    for (String name : names) {
-      float[] values = state.tensors().get(name);
-      if (values == null || values.length != layout.floats()) {
-        throw new ModelException(
-            "training state: %s %s (expected: %d as the student's shape has)"
-                .formatted(values == null ? "no" : values.length, name, layout.floats()));
-      }
-    }
-    for (int i = 0; i < targets.size(); i++) {
-      TorchArrays.set(targets.get(i), state.tensors().get(names.get(i)));
-    }
-    TorchArrays.set(steps, new float[] {state.updates()});
+  public void restore(ModelState from) {
+    prepareThread();
+    float[] values = FlatTensors.require(from, PARAMETERS, layout.floats());
+    state.check(from);
+    flats.write(parameters, 0, values, 0, values.length);
+    state.restore(from);
     discard();
-    updates = state.updates();
   }
 
   /** The gathered, unapplied gradients under the tensors' names. */
   MemoryWeights gradients() {
-    return layout.unflatten(gradients.toFloatArray());
+    prepareThread();
+    return layout.unflatten(flats.read(gradients, layout.floats()));
   }
 
   @Override
   public void close() {
+    state.close();
     kernels.close();
     manager.close();
   }
@@ -213,10 +185,11 @@ public final class TrainableModel implements Trainable {
     }
     prepareThread();
     growRotary(batch.packing().length());
+    NDArray weights = weights(backward);
     try (NDScope scope = new NDScope()) {
       scope.suppressNotUsedWarning();
       List<NDArray> inputs = new ArrayList<>();
-      inputs.add(parameters);
+      inputs.add(weights);
       if (backward) {
         inputs.add(gradients);
       }
@@ -231,6 +204,14 @@ public final class TrainableModel implements Trainable {
           kernels.call(backward ? "accumulate" : "measure", inputs.toArray(NDArray[]::new));
       return batch.rowTargets().losses(stats.toDoubleArray());
     }
+  }
+
+  /** Those that gradients are taken at, or those to measure. */
+  private NDArray weights(boolean backward) {
+    if (backward) {
+      state.forgetAverage();
+    }
+    return backward ? parameters : state.evaluated(parameters);
   }
 
   private void growRotary(int positions) {
