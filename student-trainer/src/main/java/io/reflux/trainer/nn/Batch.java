@@ -60,9 +60,9 @@ public final class Batch {
     return rows.rows();
   }
 
-  /** Tokens that go through the model, padding included. */
-  public int paddedTokens() {
-    return packing.tokenIds().length;
+  /** Tokens that go through the model; there is no padding among them. */
+  public int tokens() {
+    return packing.tokens();
   }
 
   /**

@@ -1,5 +1,6 @@
 package io.reflux.trainer.nn;
 
+import ai.djl.Device;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
@@ -25,50 +26,28 @@ final class KernelSource {
           p = annotate(List[Tensor], [])
       """;
 
-  private static final String ACCUMULATE =
-      """
-        def measure(self: __torch__.Kernels, flat: Tensor, ids: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
-          p = self.leaves(torch.detach(flat))
-          h = torch.reshape(self.trunk(p, ids, cos, sin), [-1, $HIDDEN])
-          h = torch.index_select(h, 0, rows)
-          stats, dh = self.head(h, p[$HEAD], p[$HEAD], $ROW_ARGUMENTS, False)
-          return stats
-
-        def accumulate(self: __torch__.Kernels, flat: Tensor, gradients: Tensor, ids: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
-          views = self.leaves(torch.detach(flat))
-          p = annotate(List[Tensor], [])
-          for i in range(len(views)):
-            _0 = torch.append(p, torch.requires_grad_(torch.detach(views[i]), True))
-          h = torch.reshape(self.trunk(p, ids, cos, sin), [-1, $HIDDEN])
-          h = torch.index_select(h, 0, rows)
-          sums = self.leaves(gradients)
-          stats, dh = self.head(torch.detach(h), views[$HEAD], sums[$HEAD], $ROW_ARGUMENTS, True)
-          trained = p[0:$TRUNK_TENSORS]
-          upstream = annotate(List[Optional[Tensor]], [])
-          _3 = torch.append(upstream, dh)
-          found = torch.grad([h], trained, upstream, False, False, False)
-          for j in range($TRUNK_TENSORS):
-            g = found[j]
-            if torch.__isnot__(g, None):
-              _1 = torch.add_(sums[j], unchecked_cast(Tensor, g))
-          return stats
-      """;
-
   private KernelSource() {}
 
-  static String of(ModelConfig config, ParameterLayout layout, Optimizer optimizer, boolean gpu) {
+  /** The whole module, as a model of these options needs it on a device. */
+  static String of(
+      ModelConfig config,
+      ParameterLayout layout,
+      Optimizer optimizer,
+      ModelOptions options,
+      Device device) {
+    int checkpointEvery = options.checkpointEvery();
+    Precision precision = Devices.resolve(options.precision(), device);
     String source =
         String.join(
             "\n",
             HEADER,
             leaves(layout),
-            TrunkSource.of(config),
+            TrunkSource.of(config, precision),
             HeadSource.of(),
-            ACCUMULATE
-                .replace("$ROW_SIGNATURE", HeadSource.signature())
-                .replace("$ROW_ARGUMENTS", HeadSource.arguments()),
-            OptimizerSource.of(optimizer, gpu));
-    return substitute(source, config, layout);
+            PassSource.of(checkpointEvery),
+            OptimizerSource.of(optimizer, device.isGpu()));
+    int segment = Math.min(config.layers(), Math.max(1, checkpointEvery));
+    return substitute(source, config, layout, segment);
   }
 
   /** Views of every tensor, in the order of the layout's list. */
@@ -83,20 +62,23 @@ final class KernelSource {
     return source.append("    return p\n").toString();
   }
 
-  private static String substitute(String source, ModelConfig config, ParameterLayout layout) {
+  private static String substitute(
+      String source, ModelConfig config, ParameterLayout layout, int segment) {
     List<String[]> values = new ArrayList<>();
     put(values, "HIDDEN", config.hiddenSize());
     put(values, "EPSILON", config.rmsNormEpsilon());
     put(values, "HEADS", config.heads());
     put(values, "HEAD_SIZE", config.headSize());
+    put(values, "HALF_HEAD", config.headSize() / 2);
     put(values, "KEY_HEADS", config.keyValueHeads());
     put(values, "GROUP", config.heads() / config.keyValueHeads());
     put(values, "QUERY_SIZE", config.heads() * config.headSize());
     put(values, "WINDOW", config.slidingWindow().orElse(0));
     put(values, "LAYERS", config.layers());
+    put(values, "SEGMENT_LAYERS", segment);
+    put(values, "SEGMENTS", (config.layers() + segment - 1) / segment);
     put(values, "FINAL_NORM", layout.index(TensorNames.FINAL_NORM));
     put(values, "HEAD", layout.index(TensorNames.head(config)));
-    put(values, "TRUNK_TENSORS", layout.index(TensorNames.FINAL_NORM) + 1);
     int first = layout.index(TensorNames.inputNorm(0));
     put(values, "LAYER_TENSORS", (layout.index(TensorNames.FINAL_NORM) - 1) / config.layers());
     put(values, "INPUT_NORM", 0);

@@ -7,7 +7,6 @@ import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.reference.RotaryFrequencies;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -21,7 +20,6 @@ import java.util.Map;
  * it, any thread.
  */
 public final class TrainableModel implements Trainable {
-  private static final int INITIAL_ROTARY_POSITIONS = 256;
   private static final String PARAMETERS = "parameters";
 
   private final ModelConfig config;
@@ -34,9 +32,7 @@ public final class TrainableModel implements Trainable {
   private final NDArray gradients;
   private final FlatTensors flats;
   private final OptimizerState state;
-  private NDArray cos;
-  private NDArray sin;
-  private int rotaryPositions;
+  private final RotaryTables rotary;
   private Thread prepared;
 
   /**
@@ -58,13 +54,13 @@ public final class TrainableModel implements Trainable {
     this.manager = Torch.newManager(options.device());
     this.kernels =
         new TorchModule(
-            manager, KernelSource.of(config, layout, optimizer, manager.getDevice().isGpu()));
+            manager, KernelSource.of(config, layout, optimizer, options, manager.getDevice()));
     this.parameters = TorchArrays.floats(manager, layout.flatten(weights), layout.floats());
     this.gradients = TorchArrays.zeros(manager, layout.floats());
     this.flats = new FlatTensors(manager, kernels);
     this.state =
         new OptimizerState(optimizer, options.offload(), layout, manager, kernels, parameters);
-    growRotary(Math.min(INITIAL_ROTARY_POSITIONS, config.maxPositions()));
+    this.rotary = new RotaryTables(config, manager);
   }
 
   @Override
@@ -90,16 +86,16 @@ public final class TrainableModel implements Trainable {
   @Override
   public float[] logits(int[] tokenIds) {
     prepareThread();
-    long[] ids = new long[tokenIds.length];
-    for (int i = 0; i < ids.length; i++) {
-      ids[i] = tokenIds[i];
-    }
-    growRotary(ids.length);
+    rotary.reach(tokenIds.length);
     NDArray evaluated = state.evaluated(parameters);
     try (NDScope scope = new NDScope()) {
       scope.suppressNotUsedWarning();
-      NDArray sequence = TorchArrays.longs(manager, ids, 1, ids.length);
-      return kernels.call("logits", evaluated, sequence, cos, sin).toFloatArray();
+      List<NDArray> inputs = new ArrayList<>();
+      inputs.add(evaluated);
+      inputs.add(rotary.cosines());
+      inputs.add(rotary.sines());
+      inputs.addAll(Packing.of(tokenIds).tensors(manager));
+      return kernels.call("logits", inputs.toArray(NDArray[]::new)).toFloatArray();
     }
   }
 
@@ -184,7 +180,8 @@ public final class TrainableModel implements Trainable {
       return Losses.NONE;
     }
     prepareThread();
-    growRotary(batch.packing().length());
+    Packing packing = batch.packing();
+    rotary.reach(packing.longest());
     NDArray weights = weights(backward);
     try (NDScope scope = new NDScope()) {
       scope.suppressNotUsedWarning();
@@ -193,11 +190,9 @@ public final class TrainableModel implements Trainable {
       if (backward) {
         inputs.add(gradients);
       }
-      Packing packing = batch.packing();
-      inputs.add(
-          TorchArrays.longs(manager, packing.tokenIds(), packing.sequences(), packing.length()));
-      inputs.add(cos);
-      inputs.add(sin);
+      inputs.add(rotary.cosines());
+      inputs.add(rotary.sines());
+      inputs.addAll(packing.tensors(manager));
       inputs.add(TorchArrays.longs(manager, batch.rowPositions(), batch.rowPositions().length));
       inputs.addAll(batch.rowTargets().tensors(manager));
       NDArray stats =
@@ -212,36 +207,6 @@ public final class TrainableModel implements Trainable {
       state.forgetAverage();
     }
     return backward ? parameters : state.evaluated(parameters);
-  }
-
-  private void growRotary(int positions) {
-    if (positions <= rotaryPositions) {
-      return;
-    }
-    if (positions > config.maxPositions()) {
-      throw new ModelException(
-          "sequence: %d tokens (expected: at most max_position_embeddings, %d)"
-              .formatted(positions, config.maxPositions()));
-    }
-    int grown = Math.min(config.maxPositions(), Math.max(positions, 2 * rotaryPositions));
-    double[] radians = RotaryFrequencies.radiansPerPosition(config);
-    int size = config.headSize();
-    float[] cosines = new float[grown * size];
-    float[] sines = new float[grown * size];
-    for (int t = 0; t < grown; t++) {
-      for (int i = 0; i < size; i++) {
-        double angle = t * radians[i % radians.length];
-        cosines[t * size + i] = (float) Math.cos(angle);
-        sines[t * size + i] = (float) Math.sin(angle);
-      }
-    }
-    if (cos != null) {
-      cos.close();
-      sin.close();
-    }
-    cos = TorchArrays.floats(manager, cosines, grown, size);
-    sin = TorchArrays.floats(manager, sines, grown, size);
-    rotaryPositions = grown;
   }
 
   private void prepareThread() {
