@@ -90,6 +90,11 @@ final class Packing {
     return tokenIds.length;
   }
 
+  /** [tokens]. */
+  long[] tokenIds() {
+    return tokenIds;
+  }
+
   /** Positions that attention works on, padding included. */
   long attendedPositions() {
     return IntStream.range(0, groups.length / 3)
