@@ -7,6 +7,7 @@ import com.linecorp.armeria.common.HttpStatus;
 import com.linecorp.armeria.common.MediaType;
 import com.linecorp.armeria.common.SessionProtocol;
 import com.linecorp.armeria.server.Server;
+import com.linecorp.armeria.server.ServerBuilder;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -15,6 +16,7 @@ import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 
 /**
  * {@code /metrics} for Prometheus, {@code /health/live} and {@code /health/ready}, for services
@@ -38,11 +40,12 @@ public final class OperationsServer implements AutoCloseable {
   private final ProcessMeters process;
   private final Server server;
 
-  private OperationsServer(String host, int port, MeterRegistry meters, Health health) {
+  private OperationsServer(
+      String host, int port, MeterRegistry meters, Health health, Consumer<WebPages> pages) {
     this.meters = meters;
     this.health = health;
     this.process = port < 0 ? null : new ProcessMeters();
-    this.server = port < 0 ? null : server(host, port);
+    this.server = port < 0 ? null : server(host, port, pages);
   }
 
   /**
@@ -54,11 +57,26 @@ public final class OperationsServer implements AutoCloseable {
    * @throws RefluxException with one line when it cannot listen there
    */
   public static OperationsServer start(String host, int port, MeterRegistry meters, Health health) {
+    return open(host, port, meters, health, null);
+  }
+
+  /**
+   * The same, with pages to look at.
+   *
+   * @param pages told once, before it listens; not at all if it does not
+   */
+  public static OperationsServer start(
+      String host, int port, MeterRegistry meters, Health health, Consumer<WebPages> pages) {
+    return open(host, port, meters, health, pages);
+  }
+
+  private static OperationsServer open(
+      String host, int port, MeterRegistry meters, Health health, Consumer<WebPages> pages) {
     if (port > LAST_PORT) {
       throw new RefluxException(
           "http.port: " + port + " (expected: up to " + LAST_PORT + "; below 0 for none)");
     }
-    OperationsServer operations = new OperationsServer(host, port, meters, health);
+    OperationsServer operations = new OperationsServer(host, port, meters, health, pages);
     try {
       operations.listen();
     } catch (CompletionException e) {
@@ -101,9 +119,17 @@ public final class OperationsServer implements AutoCloseable {
     }
   }
 
-  private Server server(String host, int port) {
-    return Server.builder()
-        .port(new InetSocketAddress(host, port), SessionProtocol.HTTP)
+  private Server server(String host, int port, Consumer<WebPages> pages) {
+    InetSocketAddress address = new InetSocketAddress(host, port);
+    if (address.isUnresolved()) {
+      throw new RefluxException("http.host: " + host + " (expected: a known address)");
+    }
+    ServerBuilder builder = Server.builder();
+    if (pages != null) {
+      pages.accept(new WebPages(builder, address.getAddress()));
+    }
+    return builder
+        .port(address, SessionProtocol.HTTP)
         .gracefulShutdownTimeout(Duration.ofMillis(100), Duration.ofSeconds(2))
         // Its own figures stay out of ours, and out of the registry that all servers share.
         .meterRegistry(new SimpleMeterRegistry())

@@ -14,19 +14,13 @@ import io.micrometer.core.instrument.binder.system.UptimeMetrics;
 import io.micrometer.core.instrument.config.MeterFilter;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
-import java.io.IOException;
 import java.lang.management.ManagementFactory;
-import java.nio.file.Files;
-import java.nio.file.Path;
 
 /**
  * Meters of the JVM and the process, under the names that everybody's dashboards know. They have a
  * registry of their own: a service's registry is also what it reports over Kafka each second.
  */
 final class ProcessMeters implements AutoCloseable {
-  private static final Path STATUS = Path.of("/proc/self/status");
-  private static final String RESIDENT = "VmRSS:";
-
   private final PrometheusMeterRegistry registry =
       new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
   private final JvmGcMetrics collections = new JvmGcMetrics();
@@ -51,8 +45,8 @@ final class ProcessMeters implements AutoCloseable {
           .baseUnit("seconds")
           .register(registry);
     }
-    if (Files.isReadable(STATUS)) {
-      Gauge.builder("process.resident.memory", ProcessMeters::residentBytes)
+    if (ProcessMemory.isKnown()) {
+      Gauge.builder("process.resident.memory", ProcessMemory::residentBytes)
           .description("Memory of the process that is in RAM, models outside of the heap included")
           .baseUnit("bytes")
           .register(registry);
@@ -67,19 +61,5 @@ final class ProcessMeters implements AutoCloseable {
   public void close() {
     collections.close();
     registry.close();
-  }
-
-  private static double residentBytes() {
-    try {
-      for (String line : Files.readAllLines(STATUS)) {
-        if (line.startsWith(RESIDENT)) {
-          return Long.parseLong(line.replaceAll("[^0-9]", "")) * 1024.0;
-        }
-      }
-    } catch (IOException e) {
-      // Unknown for now, which is what NaN says.
-      return Double.NaN;
-    }
-    return Double.NaN;
   }
 }

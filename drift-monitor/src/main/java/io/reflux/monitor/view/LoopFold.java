@@ -6,6 +6,7 @@ import io.reflux.monitor.view.LoopState.ServiceState;
 import io.reflux.monitor.view.LoopState.TopicState;
 import io.reflux.monitor.view.LoopState.TrainingPoint;
 import io.reflux.monitor.view.LoopState.TrainingState;
+import io.reflux.operations.Series;
 import io.reflux.schemas.avro.AlertState;
 import io.reflux.schemas.avro.DriftAlert;
 import io.reflux.schemas.avro.DriftReport;

@@ -1,8 +1,6 @@
 package io.reflux.monitor.web;
 
-import com.linecorp.armeria.common.HttpData;
 import com.linecorp.armeria.common.HttpHeaderNames;
-import com.linecorp.armeria.common.HttpRequest;
 import com.linecorp.armeria.common.HttpResponse;
 import com.linecorp.armeria.common.HttpStatus;
 import com.linecorp.armeria.common.MediaType;
@@ -11,7 +9,6 @@ import com.linecorp.armeria.common.metric.NoopMeterRegistry;
 import com.linecorp.armeria.common.sse.ServerSentEvent;
 import com.linecorp.armeria.common.stream.StreamMessage;
 import com.linecorp.armeria.common.stream.StreamWriter;
-import com.linecorp.armeria.server.HttpService;
 import com.linecorp.armeria.server.Server;
 import com.linecorp.armeria.server.ServerBuilder;
 import com.linecorp.armeria.server.ServiceRequestContext;
@@ -19,10 +16,8 @@ import com.linecorp.armeria.server.streaming.ServerSentEvents;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.reflux.monitor.drift.AlertOptions;
 import io.reflux.monitor.view.LoopState;
+import io.reflux.operations.WebPages;
 import io.reflux.schemas.service.RefluxException;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.Set;
@@ -33,7 +28,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -44,14 +38,8 @@ import org.slf4j.LoggerFactory;
  */
 public final class MonitorPage implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(MonitorPage.class);
-  private static final String CHARTS =
-      "/META-INF/resources/webjars/chart.js/4.5.1/dist/chart.umd.min.js";
-  private static final String POLICY =
-      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src"
-          + " 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
   private static final MediaType PROMETHEUS =
       MediaType.parse("text/plain; version=0.0.4; charset=utf-8");
-  private static final MediaType JAVASCRIPT = MediaType.parse("text/javascript; charset=utf-8");
   private static final int MOST_LISTENERS = 100;
 
   private final Supplier<LoopState> states;
@@ -106,18 +94,15 @@ public final class MonitorPage implements AutoCloseable {
     InetAddress resolved = address.getAddress();
     this.loopback = resolved.isLoopbackAddress();
     ServerBuilder builder = Server.builder().http(address);
-    file(builder, "/", "index.html", MediaType.HTML_UTF_8);
-    file(builder, "/style.css", "style.css", MediaType.CSS_UTF_8);
-    file(builder, "/app.js", "app.js", JAVASCRIPT);
-    file(builder, "/charts.js", "charts.js", JAVASCRIPT);
-    file(builder, "/icon.svg", "icon.svg", MediaType.SVG_UTF_8);
-    file(builder, "/chart.umd.min.js", CHARTS, JAVASCRIPT);
+    new WebPages(builder, resolved)
+        .file("/", MonitorPage.class, "index.html")
+        .file("/app.js", MonitorPage.class, "app.js")
+        .file("/charts.js", MonitorPage.class, "charts.js")
+        .text("/api/state", MediaType.JSON_UTF_8, () -> json.whole(states.get()))
+        .get("/api/events", this::events)
+        .text("/metrics", PROMETHEUS, () -> PrometheusText.of(states.get(), meters))
+        .get("/health", context -> health());
     builder
-        .service("/api/state", get(ctx -> text(MediaType.JSON_UTF_8, json.whole(states.get()))))
-        .service("/api/events", get(this::events))
-        .service("/metrics", get(ctx -> text(PROMETHEUS, PrometheusText.of(states.get(), meters))))
-        .service("/health", get(ctx -> health()))
-        .decorator(this::guard)
         .disableServerHeader()
         .meterRegistry(NoopMeterRegistry.get())
         .gracefulShutdownTimeoutMillis(0, 2000);
@@ -155,46 +140,6 @@ public final class MonitorPage implements AutoCloseable {
     listeners.forEach(listener -> listener.writer.close());
     server.stop().join();
     server.close();
-  }
-
-  private static HttpService get(Function<ServiceRequestContext, HttpResponse> answer) {
-    return (ctx, req) ->
-        switch (req.method()) {
-          case GET, HEAD -> answer.apply(ctx);
-          default ->
-              HttpResponse.of(
-                  ResponseHeaders.of(
-                      HttpStatus.METHOD_NOT_ALLOWED, HttpHeaderNames.ALLOW, "GET, HEAD"));
-        };
-  }
-
-  /**
-   * Refuses names that are not this machine's while listening on loopback only, so that no foreign
-   * page can read this one by pointing its own name here; adds the security headers.
-   */
-  private HttpResponse guard(HttpService next, ServiceRequestContext ctx, HttpRequest req)
-      throws Exception {
-    if (loopback && !local(req.authority())) {
-      return HttpResponse.of(
-          HttpStatus.FORBIDDEN,
-          MediaType.PLAIN_TEXT_UTF_8,
-          "Host: " + req.authority() + " (expected: localhost or a loopback address)\n");
-    }
-    ctx.mutateAdditionalResponseHeaders(
-        headers ->
-            headers
-                .add(HttpHeaderNames.CONTENT_SECURITY_POLICY, POLICY)
-                .add(HttpHeaderNames.X_CONTENT_TYPE_OPTIONS, "nosniff")
-                .add(HttpHeaderNames.REFERRER_POLICY, "no-referrer"));
-    return next.serve(ctx, req);
-  }
-
-  private static boolean local(String authority) {
-    if (authority == null) {
-      return false;
-    }
-    String name = authority.replaceFirst(":\\d+$", "");
-    return name.equals("localhost") || name.equals("[::1]") || name.matches("127(\\.\\d{1,3}){3}");
   }
 
   private HttpResponse health() {
@@ -235,36 +180,6 @@ public final class MonitorPage implements AutoCloseable {
     } catch (RuntimeException e) {
       // a thrown exception would end the schedule, and every open page with it
       log.error("monitor page: {}", e.toString(), e);
-    }
-  }
-
-  private static HttpResponse text(MediaType type, String body) {
-    return HttpResponse.of(
-        ResponseHeaders.builder(HttpStatus.OK)
-            .contentType(type)
-            .add(HttpHeaderNames.CACHE_CONTROL, "no-store")
-            .build(),
-        HttpData.ofUtf8(body));
-  }
-
-  private static void file(ServerBuilder builder, String path, String resource, MediaType type) {
-    byte[] bytes = read(resource);
-    ResponseHeaders headers =
-        ResponseHeaders.builder(HttpStatus.OK)
-            .contentType(type)
-            .add(HttpHeaderNames.CACHE_CONTROL, "no-cache")
-            .build();
-    builder.service(path, get(ctx -> HttpResponse.of(headers, HttpData.wrap(bytes))));
-  }
-
-  private static byte[] read(String resource) {
-    try (InputStream in = MonitorPage.class.getResourceAsStream(resource)) {
-      if (in == null) {
-        throw new IllegalStateException("resource " + resource + " is not on the class path");
-      }
-      return in.readAllBytes();
-    } catch (IOException e) {
-      throw new UncheckedIOException(resource, e);
     }
   }
 }

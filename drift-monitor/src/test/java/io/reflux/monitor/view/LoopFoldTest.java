@@ -2,6 +2,7 @@ package io.reflux.monitor.view;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.reflux.operations.Series;
 import io.reflux.schemas.avro.AlertState;
 import io.reflux.schemas.avro.DriftAlert;
 import io.reflux.schemas.avro.DriftReport;

@@ -1,4 +1,4 @@
-package io.reflux.monitor.view;
+package io.reflux.operations;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -8,18 +8,19 @@ import java.util.List;
  * the older half goes: the newest keep their detail, and a long run its whole curve. Not
  * thread-safe.
  */
-final class Series<T> {
+public final class Series<T> {
   private final int bound;
   private final List<T> points = new ArrayList<>();
 
   /**
    * @param bound most points kept, at least 4
    */
-  Series(int bound) {
+  public Series(int bound) {
     this.bound = bound;
   }
 
-  void add(T point) {
+  /** Adds the newest. */
+  public void add(T point) {
     if (points.size() >= bound) {
       int half = points.size() / 2;
       List<T> kept = new ArrayList<>(points.size());
@@ -33,7 +34,8 @@ final class Series<T> {
     points.add(point);
   }
 
-  List<T> points() {
+  /** What is kept, oldest first. */
+  public List<T> points() {
     return List.copyOf(points);
   }
 }
