@@ -1,83 +1,145 @@
 package io.reflux.trainer;
 
-import io.reflux.schemas.avro.TrainingProgress;
+import io.reflux.operations.ProcessMemory;
 import io.reflux.trainer.nn.Losses;
+import io.reflux.trainer.watch.Figure;
+import io.reflux.trainer.watch.Report;
+import io.reflux.trainer.watch.Report.Slice;
 import java.time.Instant;
+import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
-/** Sums up steps between two reports. */
+/** Sums up steps between two reports. What no step told is not known, rather than 0. */
 final class ProgressMeter {
-  private final String studentName;
+  private static final String DATA = "data";
+  private static final String ROLLOUTS = "rollouts";
+
   private Losses losses = Losses.NONE;
+  private long steps;
   private long sequences;
   private long rollouts;
   private double staleness;
-  private long rows;
-  private double learningRate;
-  private double gradientNorm;
-  private double lastLoss;
+  private double learningRate = Double.NaN;
+  private double gradientNorms;
+  private long finiteSteps;
   private long sinceNanos;
 
-  ProgressMeter(String studentName, long nowNanos) {
-    this.studentName = studentName;
+  ProgressMeter(long nowNanos) {
     this.sinceNanos = nowNanos;
   }
 
   void add(StudentTraining.Step step) {
     losses = losses.plus(step.losses());
-    rows += step.losses().rows();
+    steps++;
     sequences += step.sequences();
     rollouts += step.rollouts();
     staleness += step.staleness() * step.rollouts();
     learningRate = step.learningRate();
-    gradientNorm = Double.isFinite(step.gradientNorm()) ? step.gradientNorm() : 0;
-    lastLoss = step.losses().meanKl();
+    if (Double.isFinite(step.gradientNorm())) {
+      gradientNorms += step.gradientNorm();
+      finiteSteps++;
+    }
   }
 
-  /** Mean KL since the last report, or of the last step before it. */
-  double loss() {
-    return losses.distilledRows() > 0 ? losses.meanKl() : lastLoss;
-  }
-
-  /** Reports, and starts over. */
-  TrainingProgress report(StudentTraining training, long nowNanos) {
+  /**
+   * Reports, and starts over.
+   *
+   * @param others figures that steps do not tell
+   * @param bottleneck of the pipeline; empty if it is not known
+   */
+  Report report(
+      StudentTraining training, long nowNanos, Map<Figure, Double> others, String bottleneck) {
     double seconds = Math.max(1e-9, (nowNanos - sinceNanos) / 1e9);
-    Map<String, Double> metrics = new HashMap<>();
+    Map<Figure, Double> figures = new EnumMap<>(Figure.class);
+    figures.putAll(others);
+    if (losses.rows() > 0) {
+      figures.put(Figure.LOSS, losses.objective());
+      figures.put(Figure.CROSS_ENTROPY, losses.meanCrossEntropy());
+      figures.put(Figure.STUDENT_ENTROPY, losses.meanEntropy());
+    }
+    if (losses.importance().rows() > 0) {
+      figures.put(Figure.IMPORTANCE, losses.importance().mean());
+      figures.put(Figure.IMPORTANCE_CLIPPED, losses.importance().clippedShare());
+    }
+    ofOrigin(DATA).ifPresent(of -> figures.put(Figure.LOSS_DATA, of.objective()));
+    ofOrigin(ROLLOUTS).ifPresent(of -> figures.put(Figure.LOSS_ROLLOUTS, of.objective()));
     if (losses.distilledRows() > 0) {
-      metrics.put("training_agreement", losses.agreement());
-      metrics.put("training_cross_entropy", losses.meanCrossEntropy());
+      figures.put(Figure.KL, losses.meanKl());
+      figures.put(Figure.TRAINING_AGREEMENT, losses.agreement());
     }
-    if (!Double.isNaN(training.agreement())) {
-      metrics.put("validation_agreement", training.agreement());
-      metrics.put("validation_kl", training.kl());
+    figures.put(Figure.VALIDATION_AGREEMENT, training.agreement());
+    figures.put(Figure.VALIDATION_KL, training.kl());
+    figures.put(Figure.LEARNING_RATE, learningRate);
+    if (finiteSteps > 0) {
+      figures.put(Figure.GRADIENT_NORM, gradientNorms / finiteSteps);
     }
-    metrics.put("replay_size", (double) training.replaySize());
-    metrics.put("fresh_size", (double) training.freshSize());
-    metrics.put("rollouts_held", (double) training.rolloutsHeld());
-    metrics.put("held_out_size", (double) training.heldOutSize());
-    metrics.put("staleness_steps", rollouts == 0 ? 0 : staleness / rollouts);
-    metrics.put("skipped_steps", (double) training.skippedSteps());
-    TrainingProgress progress =
-        TrainingProgress.newBuilder()
-            .setStudentName(studentName)
-            .setAt(Instant.now())
-            .setStep(training.stepsDone())
-            .setTokens(training.rowsTrained())
-            .setStage(training.stage())
-            .setLoss(loss())
-            .setLearningRate(learningRate)
-            .setGradientNorm(gradientNorm)
-            .setTokensPerSecond(rows / seconds)
-            .setLambda(sequences == 0 ? 0 : (double) rollouts / sequences)
-            .setMetrics(metrics)
-            .build();
+    figures.put(Figure.SKIPPED_STEPS, (double) training.skippedSteps());
+    if (sequences > 0) {
+      figures.put(Figure.LAMBDA, (double) rollouts / sequences);
+    }
+    if (rollouts > 0) {
+      figures.put(Figure.STALENESS_STEPS, staleness / rollouts);
+    }
+    figures.put(Figure.REPLAY_SIZE, (double) training.replaySize());
+    figures.put(Figure.FRESH_SIZE, (double) training.freshSize());
+    figures.put(Figure.ROLLOUTS_HELD, (double) training.rolloutsHeld());
+    figures.put(Figure.HELD_OUT_SIZE, (double) training.heldOutSize());
+    figures.put(Figure.TOKENS_PER_SECOND, losses.rows() / seconds);
+    figures.put(Figure.STEPS_PER_SECOND, steps / seconds);
+    figures.put(Figure.RESIDENT_BYTES, ProcessMemory.residentBytes());
+    Report report =
+        new Report(
+            Instant.now(),
+            training.stepsDone(),
+            training.rowsTrained(),
+            training.stage().name().toLowerCase(Locale.ROOT),
+            bottleneck,
+            figures,
+            slices());
+    startOver(nowNanos);
+    return report;
+  }
+
+  /** Of whatever objective; empty without any rows. */
+  private Optional<Losses> ofOrigin(String origin) {
+    return losses.parts().entrySet().stream()
+        .filter(part -> part.getKey().origin().equals(origin) && part.getValue().rows() > 0)
+        .map(Map.Entry::getValue)
+        .reduce(Losses::plus);
+  }
+
+  private Map<Slice, Map<Figure, Double>> slices() {
+    Map<Slice, Map<Figure, Double>> slices = new HashMap<>();
+    losses
+        .parts()
+        .forEach(
+            (part, of) -> {
+              Map<Figure, Double> figures = new EnumMap<>(Figure.class);
+              if (of.rows() > 0) {
+                figures.put(Figure.LOSS, of.objective());
+                figures.put(Figure.CROSS_ENTROPY, of.meanCrossEntropy());
+              }
+              if (of.distilledRows() > 0) {
+                figures.put(Figure.KL, of.meanKl());
+                figures.put(Figure.TRAINING_AGREEMENT, of.agreement());
+              }
+              slices.put(
+                  new Slice(Slice.OBJECTIVE, part.origin() + "/" + part.objective()), figures);
+            });
+    return slices;
+  }
+
+  private void startOver(long nowNanos) {
     losses = Losses.NONE;
+    steps = 0;
     sequences = 0;
     rollouts = 0;
     staleness = 0;
-    rows = 0;
+    gradientNorms = 0;
+    finiteSteps = 0;
     sinceNanos = nowNanos;
-    return progress;
   }
 }

@@ -4,6 +4,8 @@ import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.SnapshotException;
 import io.reflux.trainer.SnapshotMaker.Candidate;
 import io.reflux.trainer.SnapshotMaker.Outcome;
+import io.reflux.trainer.watch.Happening;
+import io.reflux.trainer.watch.RunWatch;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -21,16 +23,19 @@ final class SnapshotQueue implements AutoCloseable {
 
   private final SnapshotMaker maker;
   private final TrainerMeters meters;
+  private final RunWatch watch;
   private final ExecutorService thread =
       Executors.newSingleThreadExecutor(task -> new Thread(task, "reflux-snapshots"));
   private Optional<Future<Outcome>> underWay = Optional.empty();
 
   /**
    * @param maker owned from now on
+   * @param watch told what became of each
    */
-  SnapshotQueue(SnapshotMaker maker, TrainerMeters meters) {
+  SnapshotQueue(SnapshotMaker maker, TrainerMeters meters, RunWatch watch) {
     this.maker = maker;
     this.meters = meters;
+    this.watch = watch;
   }
 
   /**
@@ -122,6 +127,12 @@ final class SnapshotQueue implements AutoCloseable {
           outcome.step(),
           outcome.quality().agreement(),
           outcome.quality().kl());
+      watch.happened(
+          Happening.Kind.PUBLISHED,
+          outcome.step(),
+          "Snapshot %d: held-out agreement %.4f, KL %.4f nats"
+              .formatted(
+                  outcome.version().get(), outcome.quality().agreement(), outcome.quality().kl()));
     } else {
       meters.snapshotsHeldBack().increment();
       log.info(
@@ -131,6 +142,15 @@ final class SnapshotQueue implements AutoCloseable {
           outcome.quality().kl(),
           outcome.publishedQuality().agreement(),
           outcome.publishedQuality().kl());
+      watch.happened(
+          Happening.Kind.HELD_BACK,
+          outcome.step(),
+          "Agreement %.4f and KL %.4f nats against %.4f and %.4f of the published one"
+              .formatted(
+                  outcome.quality().agreement(),
+                  outcome.quality().kl(),
+                  outcome.publishedQuality().agreement(),
+                  outcome.publishedQuality().kl()));
     }
   }
 }

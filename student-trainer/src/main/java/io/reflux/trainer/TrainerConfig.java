@@ -139,6 +139,10 @@ public interface TrainerConfig {
   @WithDefault("PT30S")
   Duration checkpointInterval();
 
+  /** Time between rows of the run's files, in the data directory's {@code runs}. */
+  @WithDefault("PT5S")
+  Duration recordInterval();
+
   /** Seed of a new student, of batches and of rollouts. */
   @WithDefault("42")
   long seed();
@@ -147,16 +151,16 @@ public interface TrainerConfig {
   @WithDefault("1")
   int threads();
 
-  /** Metrics and health. */
+  /** The page, metrics and health. */
   Http http();
 
-  /** Metrics and health. */
+  /** The page, metrics and health. */
   interface Http {
     /** Address to listen on; the default answers this machine only. */
     @WithDefault("127.0.0.1")
     String host();
 
-    /** Port of metrics and health; 0 takes any free one, a negative one none. */
+    /** Port of the page, metrics and health; 0 takes any free one, a negative one none. */
     @WithDefault("7074")
     int port();
   }

@@ -3,10 +3,25 @@ package io.reflux.trainer;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
+import io.reflux.trainer.watch.Figure;
+import io.reflux.trainer.watch.Report;
+import io.reflux.trainer.watch.Report.Slice;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** The trainer's meters; gauges show what the training thread last set. Safe for many threads. */
 final class TrainerMeters {
+  /** Counted here, or by the process's own meters; or only known of parts. */
+  private static final Set<Figure> ELSEWHERE =
+      EnumSet.of(Figure.SKIPPED_STEPS, Figure.RESIDENT_BYTES, Figure.SHARE);
+
+  /** A segment is a word of whoever sends traffic: some must not fill the memory. */
+  private static final int MOST_SLICE_GAUGES = 256;
+
   private final MeterRegistry registry;
   private final Counter steps;
   private final Counter skippedSteps;
@@ -22,12 +37,8 @@ final class TrainerMeters {
   private final Counter snapshotFailures;
   private final Counter checkpoints;
   private final Counter checkpointFailures;
-  private final AtomicLong loss;
-  private final AtomicLong agreement;
-  private final AtomicLong kl;
-  private final AtomicLong lag;
-  private final AtomicLong replaySize;
-  private final AtomicLong heldOutSize;
+  private final Map<Figure, AtomicLong> figures = new EnumMap<>(Figure.class);
+  private final Map<String, AtomicLong> slices = new ConcurrentHashMap<>();
   private final AtomicLong step;
   private final AtomicLong version;
 
@@ -55,33 +66,41 @@ final class TrainerMeters {
         counter("snapshot_failures", "Snapshots that could not be made or published.");
     checkpoints = counter("checkpoints", "Checkpoints written.");
     checkpointFailures = counter("checkpoint_failures", "Checkpoints that could not be written.");
-    loss = gauge("train_loss", "Mean loss a position of the latest steps, in nats.", Double.NaN);
-    agreement =
-        gauge(
-            "held_out_agreement",
-            "Share of held-out positions where student and teacher like the same token best.",
-            Double.NaN);
-    kl =
-        gauge(
-            "held_out_kl",
-            "Mean divergence from the teacher on held-out positions, in nats.",
-            Double.NaN);
-    lag = gauge("labels_lag", "Label records that wait in Kafka.", 0);
-    replaySize = gauge("replay_size", "Sequences kept to train on again.", 0);
-    heldOutSize = gauge("held_out_size", "Sequences kept to measure quality on.", 0);
-    step = gauge("train_step", "Number of the latest step.", 0);
+    for (Figure figure : Figure.values()) {
+      if (!ELSEWHERE.contains(figure)) {
+        figures.put(figure, gauge(name(figure), help(figure)));
+      }
+    }
+    step = gauge("train_step", "Number of the latest step.");
     version =
-        gauge("snapshot_version", "Version of the latest snapshot published by this process.", 0);
+        gauge("snapshot_version", "Version of the latest snapshot published by this process.");
+  }
+
+  /** Figures that have been known by another name. */
+  private static String name(Figure figure) {
+    return switch (figure) {
+      case LOSS -> "train_loss";
+      case VALIDATION_AGREEMENT -> "held_out_agreement";
+      case VALIDATION_KL -> "held_out_kl";
+      case MFU -> "mfu_ratio";
+      default -> figure.key();
+    };
+  }
+
+  private static String help(Figure figure) {
+    return figure.help() + (figure.unit() == Figure.Unit.NATS ? ", nats." : ".");
   }
 
   private Counter counter(String name, String help) {
     return Counter.builder(name).description(help).register(registry);
   }
 
-  private AtomicLong gauge(String name, String help, double start) {
-    AtomicLong bits = new AtomicLong(Double.doubleToRawLongBits(start));
+  /** Not known until it is set. */
+  private AtomicLong gauge(String name, String help, String... tags) {
+    AtomicLong bits = new AtomicLong(Double.doubleToRawLongBits(Double.NaN));
     Gauge.builder(name, bits, value -> Double.longBitsToDouble(value.get()))
         .description(help)
+        .tags(tags)
         .register(registry);
     return bits;
   }
@@ -106,14 +125,30 @@ final class TrainerMeters {
         .increment();
   }
 
-  void state(StudentTraining training, double meanLoss, long labelsLag) {
-    set(loss, meanLoss);
-    set(agreement, training.agreement());
-    set(kl, training.kl());
-    set(lag, (double) labelsLag);
-    set(replaySize, training.replaySize());
-    set(heldOutSize, training.heldOutSize());
-    set(step, (double) training.stepsDone());
+  /** Shows how training goes. */
+  void show(Report report) {
+    set(step, (double) report.step());
+    figures.forEach((figure, gauge) -> set(gauge, report.figure(figure).orElse(Double.NaN)));
+    report.slices().forEach(this::show);
+  }
+
+  private void show(Slice slice, Map<Figure, Double> known) {
+    known.forEach(
+        (figure, value) -> {
+          String name = slice.by() + "_" + figure.key();
+          String key = name + '/' + slice.name();
+          if (slices.containsKey(key) || slices.size() < MOST_SLICE_GAUGES) {
+            set(
+                slices.computeIfAbsent(
+                    key, k -> gauge(name, help(figure), slice.by(), slice.name())),
+                value);
+          }
+        });
+  }
+
+  /** Known from the first read on, before any report. */
+  void labelsLag(long records) {
+    set(figures.get(Figure.LABELS_LAG), (double) records);
   }
 
   void published(long snapshotVersion) {

@@ -5,11 +5,9 @@ import io.reflux.operations.Health;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.avro.Stage;
-import io.reflux.schemas.avro.TrainingProgress;
 import io.reflux.schemas.kafka.DeadLetters;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Received;
-import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.kafka.Traces;
 import io.reflux.schemas.kafka.Undecodable;
@@ -18,6 +16,8 @@ import io.reflux.schemas.registry.RegistryException;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.trainer.RolloutWriter.Prompt;
 import io.reflux.trainer.SnapshotMaker.Candidate;
+import io.reflux.trainer.watch.Happening;
+import io.reflux.trainer.watch.RunWatch;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -26,6 +26,7 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -49,7 +50,6 @@ final class TrainingLoop implements AutoCloseable {
 
   private static final Duration WAIT_FOR_LABELS = Duration.ofMillis(200);
   private static final Duration WAIT_FOR_KAFKA = Duration.ofSeconds(1);
-  private static final Duration REPORT_EVERY = Duration.ofSeconds(1);
 
   private final TrainerConfig config;
   private final TrainerMeters meters;
@@ -61,7 +61,8 @@ final class TrainingLoop implements AutoCloseable {
   private final LabelSource rolloutLabels;
   private final Producer<String, byte[]> producer;
   private final DeadLetters deadLetters;
-  private final TopicWriter<TrainingProgress> progress;
+  private final RunWatch watch;
+  private final ProgressReports progress;
   private final SnapshotQueue snapshots;
   private final RolloutWriter rollouts;
   private final Deque<Runnable> opened;
@@ -69,15 +70,12 @@ final class TrainingLoop implements AutoCloseable {
   private final CountDownLatch stopping = new CountDownLatch(1);
   private final String studentShape;
   private final String tokenizerFingerprint;
-  private final ProgressMeter meter;
 
   private long lastSnapshotNanos;
   private long lastSnapshotStep;
   private long lastCheckpointNanos;
-  private long lastReportNanos;
   private long lastRenewalStep = -1;
   private double promptCredit;
-  private boolean progressFailing;
 
   private TrainingLoop(
       TrainerConfig config,
@@ -117,10 +115,23 @@ final class TrainingLoop implements AutoCloseable {
             LabelSource::close);
     this.producer = opened(clients.producer("trainer"), Producer::close);
     this.deadLetters = new DeadLetters("trainer", clients, producer);
-    this.progress = clients.writer(Topics.TRAINING_PROGRESS, producer);
+    long now = System.nanoTime();
+    this.watch =
+        opened(
+            RunWatch.open(
+                config.studentName(),
+                config.dataDir(),
+                checkpoint.isPresent()
+                    ? OptionalLong.of(training.stepsDone())
+                    : OptionalLong.empty(),
+                SettingsText.of(config)),
+            RunWatch::close);
+    this.progress =
+        new ProgressReports(
+            config, meters, watch, clients.writer(Topics.TRAINING_PROGRESS, producer), now);
     this.snapshots =
         opened(
-            new SnapshotQueue(new SnapshotMaker(config, teacher, clients), meters),
+            new SnapshotQueue(new SnapshotMaker(config, teacher, clients), meters, watch),
             SnapshotQueue::close);
     this.rollouts =
         opened(
@@ -131,11 +142,8 @@ final class TrainingLoop implements AutoCloseable {
                 clients.writer(Topics.ROLLOUTS, producer),
                 meters),
             RolloutWriter::close);
-    long now = System.nanoTime();
-    this.meter = new ProgressMeter(config.studentName(), now);
     lastSnapshotNanos = now;
     lastCheckpointNanos = now;
-    lastReportNanos = now;
     lastSnapshotStep = training.stepsDone();
   }
 
@@ -165,6 +173,11 @@ final class TrainingLoop implements AutoCloseable {
     }
   }
 
+  /** The run as those see it who look. */
+  RunWatch watch() {
+    return watch;
+  }
+
   /** Makes {@link #run} return after the step under way; from any thread. */
   void stop() {
     stopping.countDown();
@@ -185,6 +198,7 @@ final class TrainingLoop implements AutoCloseable {
     snapshots.finish();
     producer.flush();
     checkpoint();
+    progress.finish(training, System.nanoTime(), labelsLag());
   }
 
   /** Lets go of everything; the last checkpoint is {@link #run}'s. */
@@ -205,6 +219,7 @@ final class TrainingLoop implements AutoCloseable {
         meters.rolloutLabels().increment();
         takeIn(record);
       }
+      meters.labelsLag(labelsLag());
       health.ready(LABELS);
     } catch (RegistryException e) {
       if (!e.isTransient()) {
@@ -269,7 +284,7 @@ final class TrainingLoop implements AutoCloseable {
   private void step() {
     Stage before = training.stage();
     StudentTraining.Step step = training.step();
-    meter.add(step);
+    progress.add(step);
     boolean skipped = !Double.isFinite(step.gradientNorm());
     meters.stepped(step.losses().rows(), skipped);
     meters.staleRollouts().increment(step.droppedStale());
@@ -278,6 +293,10 @@ final class TrainingLoop implements AutoCloseable {
           "Step {} skipped: its gradient is not finite (loss {})",
           training.stepsDone(),
           step.losses().meanKl());
+      watch.happened(
+          Happening.Kind.SKIPPED,
+          training.stepsDone(),
+          "Its gradient was not finite; nothing changed");
     }
     boolean movedOn = training.stage() != before;
     if (movedOn) {
@@ -286,6 +305,10 @@ final class TrainingLoop implements AutoCloseable {
           training.stage(),
           training.stepsDone(),
           training.agreement());
+      watch.happened(
+          Happening.Kind.STAGE,
+          training.stepsDone(),
+          "%s: held-out agreement %s".formatted(training.stage(), training.agreement()));
     }
     boolean renew =
         training.stage() == Stage.ON_POLICY
@@ -318,10 +341,7 @@ final class TrainingLoop implements AutoCloseable {
         && lettersUnderWay.get() == 0) {
       checkpoint();
     }
-    if (now - lastReportNanos >= REPORT_EVERY.toNanos()) {
-      lastReportNanos = now;
-      report(now);
-    }
+    progress.tick(training, now, labelsLag());
   }
 
   private boolean isSnapshotDue(long now) {
@@ -369,26 +389,8 @@ final class TrainingLoop implements AutoCloseable {
     return offsets;
   }
 
-  private void report(long now) {
-    meters.state(training, meter.loss(), softLabels.lag() + rolloutLabels.lag());
-    TrainingProgress record = meter.report(training, now);
-    try {
-      var unused =
-          progress
-              .send(config.studentName(), record)
-              .whenComplete(
-                  (sent, error) -> {
-                    if (error != null) {
-                      log.debug("Progress not sent: {}", error.getMessage());
-                    }
-                  });
-      progressFailing = false;
-    } catch (RegistryException e) {
-      if (!progressFailing) {
-        progressFailing = true;
-        log.warn("Progress is not reported for now: {}", e.getMessage());
-      }
-    }
+  private long labelsLag() {
+    return softLabels.lag() + rolloutLabels.lag();
   }
 
   private void refuse(Received<SoftLabels> record, Refusal refusal) {

@@ -44,6 +44,7 @@ class TrainerConfigTest {
     assertThat(config.gate()).isTrue();
     assertThat(config.gateTolerance()).isEqualTo(0.01);
     assertThat(config.checkpointInterval()).isEqualTo(Duration.ofSeconds(30));
+    assertThat(config.recordInterval()).isEqualTo(Duration.ofSeconds(5));
     assertThat(config.seed()).isEqualTo(42);
     assertThat(config.threads()).isEqualTo(1);
     assertThat(config.http().host()).isEqualTo("127.0.0.1");

@@ -1,0 +1,168 @@
+package io.reflux.trainer;
+
+import io.reflux.schemas.avro.Stage;
+import io.reflux.schemas.avro.TrainingProgress;
+import io.reflux.schemas.kafka.TopicWriter;
+import io.reflux.schemas.registry.RegistryException;
+import io.reflux.trainer.watch.Figure;
+import io.reflux.trainer.watch.Report;
+import io.reflux.trainer.watch.RunWatch;
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.Locale;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Tells how training goes: each second the meters, the page, the terminal and the topic, and every
+ * few seconds the run's files. All methods belong to the training thread.
+ */
+final class ProgressReports {
+  private static final Logger log = LoggerFactory.getLogger(ProgressReports.class);
+  private static final Duration LIVE_EVERY = Duration.ofSeconds(1);
+
+  private final TrainerConfig config;
+  private final TrainerMeters meters;
+  private final RunWatch watch;
+  private final TopicWriter<TrainingProgress> topic;
+  private final ProgressMeter live;
+  private final ProgressMeter recorded;
+  private final LabelRates liveRates;
+  private final LabelRates recordedRates;
+  private long lastLiveNanos;
+  private long lastRecordedNanos;
+  private boolean topicFailing;
+
+  ProgressReports(
+      TrainerConfig config,
+      TrainerMeters meters,
+      RunWatch watch,
+      TopicWriter<TrainingProgress> topic,
+      long nowNanos) {
+    this.config = config;
+    this.meters = meters;
+    this.watch = watch;
+    this.topic = topic;
+    this.live = new ProgressMeter(nowNanos);
+    this.recorded = new ProgressMeter(nowNanos);
+    this.liveRates = new LabelRates(nowNanos);
+    this.recordedRates = new LabelRates(nowNanos);
+    this.lastLiveNanos = nowNanos;
+    this.lastRecordedNanos = nowNanos;
+  }
+
+  void add(StudentTraining.Step step) {
+    live.add(step);
+    recorded.add(step);
+  }
+
+  /**
+   * Reports if it is time.
+   *
+   * @param labelsLag label records that wait in Kafka
+   */
+  void tick(StudentTraining training, long nowNanos, long labelsLag) {
+    if (nowNanos - lastLiveNanos >= LIVE_EVERY.toNanos()) {
+      lastLiveNanos = nowNanos;
+      Report report = live.report(training, nowNanos, liveRates.since(nowNanos, labelsLag), "");
+      meters.show(report);
+      watch.live(report);
+      send(report);
+    }
+    if (nowNanos - lastRecordedNanos >= config.recordInterval().toNanos()) {
+      record(training, nowNanos, labelsLag);
+    }
+  }
+
+  /** A last row, so that the files end where training did. */
+  void finish(StudentTraining training, long nowNanos, long labelsLag) {
+    record(training, nowNanos, labelsLag);
+  }
+
+  private void record(StudentTraining training, long nowNanos, long labelsLag) {
+    lastRecordedNanos = nowNanos;
+    watch.record(recorded.report(training, nowNanos, recordedRates.since(nowNanos, labelsLag), ""));
+  }
+
+  private void send(Report report) {
+    try {
+      var unused =
+          topic
+              .send(config.studentName(), progress(report))
+              .whenComplete(
+                  (sent, error) -> {
+                    if (error != null) {
+                      log.debug("Progress not sent: {}", error.getMessage());
+                    }
+                  });
+      topicFailing = false;
+    } catch (RegistryException e) {
+      if (!topicFailing) {
+        topicFailing = true;
+        log.warn("Progress is not reported for now: {}", e.getMessage());
+      }
+    }
+  }
+
+  /** As the topic has it: figures of its own fields are NaN if they are not known. */
+  private TrainingProgress progress(Report report) {
+    Map<String, Double> metrics = new HashMap<>();
+    report.figures().forEach((figure, value) -> metrics.put(figure.key(), value));
+    report
+        .slices()
+        .forEach(
+            (slice, figures) ->
+                figures.forEach(
+                    (figure, value) ->
+                        metrics.put(
+                            figure.key() + "{" + slice.by() + "=" + slice.name() + "}", value)));
+    return TrainingProgress.newBuilder()
+        .setStudentName(config.studentName())
+        .setAt(report.at())
+        .setStep(report.step())
+        .setTokens(report.tokens())
+        .setStage(Stage.valueOf(report.stage().toUpperCase(Locale.ROOT)))
+        .setLoss(take(metrics, Figure.LOSS))
+        .setLearningRate(take(metrics, Figure.LEARNING_RATE))
+        .setGradientNorm(take(metrics, Figure.GRADIENT_NORM))
+        .setTokensPerSecond(take(metrics, Figure.TOKENS_PER_SECOND))
+        .setLambda(take(metrics, Figure.LAMBDA))
+        .setMetrics(metrics)
+        .build();
+  }
+
+  private static double take(Map<String, Double> metrics, Figure figure) {
+    Double value = metrics.remove(figure.key());
+    return value == null ? Double.NaN : value;
+  }
+
+  /** What the pipeline moved since the time before. */
+  private final class LabelRates {
+    private double softLabels = meters.softLabels().count();
+    private double rolloutLabels = meters.rolloutLabels().count();
+    private double rollouts = meters.rolloutsSent().count();
+    private long sinceNanos;
+
+    LabelRates(long nowNanos) {
+      this.sinceNanos = nowNanos;
+    }
+
+    Map<Figure, Double> since(long nowNanos, long labelsLag) {
+      double seconds = Math.max(1e-9, (nowNanos - sinceNanos) / 1e9);
+      Map<Figure, Double> figures = new EnumMap<>(Figure.class);
+      figures.put(Figure.LABELS_PER_SECOND, (meters.softLabels().count() - softLabels) / seconds);
+      figures.put(
+          Figure.ROLLOUT_LABELS_PER_SECOND,
+          (meters.rolloutLabels().count() - rolloutLabels) / seconds);
+      figures.put(Figure.ROLLOUTS_PER_SECOND, (meters.rolloutsSent().count() - rollouts) / seconds);
+      figures.put(Figure.LABELS_LAG, (double) labelsLag);
+      softLabels = meters.softLabels().count();
+      rolloutLabels = meters.rolloutLabels().count();
+      rollouts = meters.rolloutsSent().count();
+      sinceNanos = nowNanos;
+      return figures;
+    }
+  }
+}
