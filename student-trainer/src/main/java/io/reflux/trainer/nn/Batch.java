@@ -55,7 +55,7 @@ public final class Batch {
     }
   }
 
-  /** Rows, weighted or not. */
+  /** Rows with a weight: no others are computed. */
   public int rows() {
     return rows.rows();
   }
@@ -70,7 +70,7 @@ public final class Batch {
    * head sees them in an order of its own.
    */
   long[] rowPositions() {
-    return packing.rowPositions();
+    return rows.select(packing.rowPositions());
   }
 
   Packing packing() {

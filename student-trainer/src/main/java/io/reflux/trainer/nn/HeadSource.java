@@ -1,95 +1,480 @@
 package io.reflux.trainer.nn;
 
+import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 
-/** The TorchScript from last hidden states to losses, and the way back. */
+/**
+ * The TorchScript from last hidden states to losses, and the way back: head and loss a chunk of
+ * rows at a time, with the gradient written out, so that never more than a chunk of logits exists.
+ *
+ * <p>The distributions are compared over buckets b: the named ids, and a tail of all others; or all
+ * ids. With q the student's softmax at temperature T, and g_b = ∂D/∂log q_b,
+ *
+ * <pre>
+ * dD/dz_v = (1/T) (−q_v Σ g_b + [v named] g_v + [v in the tail] g_t q_v / Q_t)
+ * dCE/dz_v = q_v − [v = token]
+ * </pre>
+ *
+ * <p>The student's tail Q_t is a sum over the unnamed logits, never 1 − Σq: the named logits are
+ * taken out of the chunk, and x_v = exp(z_v − max z) of the others sums to S, with Q_t = S·exp(max
+ * z − lse). In the tail both terms are multiples of x_v, so that a row of the gradient is s·(x + a)
+ * with a scalar s and few elements a; s is left to the small matrices on either side of the chunk,
+ * and nothing is ever divided by Q_t.
+ */
 final class HeadSource {
   /** Tensors that describe the rows; {@link RowTargets#tensors} makes them in this order. */
   private static final List<String> INPUTS =
-      List.of("tokens", "ce_w", "kd_w", "top", "top_logp", "tail", "chunk_rows");
+      List.of("tokens", "facts", "named_ids", "named_logp", "dense", "plan", "terms");
+
+  /** The least likely that a bucket of the teacher counts as, for all but forward KL. */
+  static final double LEAST_LOGPROB = -30;
 
   /**
-   * Head and loss, a chunk of rows at a time, with the gradient written out, so that never more
-   * than a chunk of logits exists. With P the teacher's named probabilities, Pt its tail mass, q
-   * the student's softmax and Qt the student's mass outside the named ids:
+   * Smallest s, as a share of the row's weight: far below what float32 can tell beside the
+   * gradient's other elements, far above where a/s would overflow.
+   */
+  private static final double LEAST_SCALE = 1e-12;
+
+  /** Columns of {@code facts}, [rows, FACTS] float32. */
+  static final int CE_WEIGHT = 0;
+
+  static final int KD_WEIGHT = 1;
+  static final int BEHAVIOUR = 2;
+  static final int CLIP = 3;
+  static final int TOKEN_LOGPROB = 4;
+
+  /** Of the teacher, for forward KL; negative infinity for none. */
+  static final int TAIL = 5;
+
+  /** Of the teacher, for all else; finite. */
+  static final int BOUNDED_TAIL = 6;
+
+  /** Added to the named log-probs for all but forward KL. */
+  static final int SHIFT = 7;
+
+  static final int FACTS = 8;
+
+  /** Columns of {@code plan}, [chunks, PLAN] int64. */
+  static final int FIRST_ROW = 0;
+
+  static final int ROWS = 1;
+
+  /** Rows that go through the elementwise passes together: as many as stay in the cache. */
+  static final int BLOCK_ROWS = 2;
+
+  /** Ids a row. */
+  static final int K = 3;
+
+  static final int FIRST_ID = 4;
+
+  /** Row in {@code dense}; -1 for none. */
+  static final int FIRST_DENSE = 5;
+
+  static final int FIRST_TERM = 6;
+  static final int LAST_TERM = 7;
+
+  /** 1 if cross-entropy has a weight in some row. */
+  static final int HAS_CE = 8;
+
+  /** 1 if T is not 1. */
+  static final int HOT = 9;
+
+  static final int PLAN = 10;
+
+  /**
+   * Columns of {@code terms}, float64: kind, weight, β or α, and the logs of it and of 1 less it.
+   * The terms of a chunk follow a line of T, the behaviour's temperature or 0, and the weight of
+   * the sampled reverse KL.
+   */
+  static final int TERM_COLUMNS = 5;
+
+  static final int FORWARD = 0;
+  static final int REVERSE = 1;
+  static final int JSD = 2;
+  static final int SKEWED = 3;
+  static final int SKEWED_REVERSE = 4;
+
+  /** Columns of the result, [rows, RESULTS] float32. */
+  static final int CROSS_ENTROPY = 0;
+
+  /** -log q(token) at T. */
+  static final int TOKEN_LOSS = 1;
+
+  /** Σ weight·D. */
+  static final int DIVERGENCE = 2;
+
+  static final int FORWARD_KL = 3;
+  static final int ENTROPY = 4;
+
+  /** Importance weight before truncation. */
+  static final int RATIO = 5;
+
+  static final int CORRECT = 6;
+  static final int AGREES = 7;
+  static final int RESULTS = 8;
+
+  private static final String DIVERGENCES =
+      """
+        def divergences(self: __torch__.Kernels, lpf: Tensor, lpb: Tensor, lq: Tensor, terms: Tensor, first: int, last: int) -> Tuple[Tensor, Tensor, Tensor]:
+          p = torch.exp(lpf)
+          kl = torch.sum(torch.mul(p, torch.sub(lpf, lq)), [1], True)
+          value = torch.zeros_like(kl)
+          g = torch.zeros_like(lq)
+          q = torch.exp(lq)
+          for t in range(first, last):
+            term = torch.select(terms, 0, t)
+            kind = int(term[0])
+            weight = float(term[1])
+            alpha = float(term[2])
+            if kind == $FORWARD:
+              _0 = torch.add_(value, kl, alpha=weight)
+              _1 = torch.sub_(g, p, alpha=weight)
+            if kind == $REVERSE:
+              v = torch.mul(q, torch.sub(lq, lpb))
+              _2 = torch.add_(value, torch.sum(v, [1], True), alpha=weight)
+              _3 = torch.add_(g, v, alpha=weight)
+            if kind == $JSD:
+              m = torch.logaddexp(torch.add(lpb, float(term[3])), torch.add(lq, float(term[4])))
+              v = torch.mul(q, torch.sub(lq, m))
+              u = torch.mul(torch.exp(lpb), torch.sub(lpb, m))
+              _4 = torch.add_(value, torch.sum(u, [1], True), alpha=weight * alpha)
+              _5 = torch.add_(value, torch.sum(v, [1], True), alpha=weight * (1. - alpha))
+              _6 = torch.add_(g, v, alpha=weight * (1. - alpha))
+            if kind == $SKEWED:
+              other = torch.add(lq, float(term[4]))
+              m = torch.logaddexp(torch.add(lpb, float(term[3])), other)
+              u = torch.mul(torch.exp(lpb), torch.sub(lpb, m))
+              _7 = torch.add_(value, torch.sum(u, [1], True), alpha=weight)
+              _8 = torch.sub_(g, torch.exp(torch.sub(torch.add(lpb, other), m)), alpha=weight)
+            if kind == $SKEWED_REVERSE:
+              own = torch.add(lq, float(term[3]))
+              m = torch.logaddexp(own, torch.add(lpb, float(term[4])))
+              v = torch.mul(q, torch.sub(lq, m))
+              _9 = torch.add_(value, torch.sum(v, [1], True), alpha=weight)
+              _10 = torch.add_(g, torch.sub(v, torch.exp(torch.sub(torch.add(lq, own), m))), alpha=weight)
+          return (value, g, kl)
+      """;
+
+  /**
+   * Weights of a block of rows: [rows, 1] of CE and KD after importance weights, the ratio, and the
+   * advantage of the standing token times its weight.
+   */
+  private static final String WEIGHTS =
+      """
+        def weights(self: __torch__.Kernels, f: Tensor, log_y: Tensor, log_then: Tensor, drawn_at: float, sampled: float) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+          cw = torch.narrow(f, 1, $CE_WEIGHT, 1)
+          kw = torch.narrow(f, 1, $KD_WEIGHT, 1)
+          ratio = torch.ones_like(cw)
+          if drawn_at > 0.:
+            ratio = torch.exp(torch.sub(log_then, torch.narrow(f, 1, $BEHAVIOUR, 1)))
+            factor = torch.minimum(ratio, torch.narrow(f, 1, $CLIP, 1))
+            cw = torch.mul(cw, factor)
+            kw = torch.mul(kw, factor)
+          advantage = torch.zeros_like(cw)
+          if sampled > 0.:
+            advantage = torch.mul(torch.sub(torch.narrow(f, 1, $TOKEN_LOGPROB, 1), log_y), sampled)
+          return (cw, kw, ratio, advantage)
+      """;
+
+  /** log-sum-exp of a block at a temperature, where only that is wanted. */
+  private static final String LSE_AT =
+      """
+        def lse_at(self: __torch__.Kernels, z: Tensor, block: int, temperature: float) -> Tensor:
+          rows = z.size(0)
+          lse = torch.empty([rows, 1], dtype=6, device=z.device)
+          at = 0
+          while at < rows:
+            some = min(block, rows - at)
+            b = torch.div(torch.narrow(z, 0, at, some), temperature)
+            _0 = torch.copy_(torch.narrow(lse, 0, at, some), torch.logsumexp(b, [1], True))
+            at = at + some
+          return lse
+      """;
+
+  /**
+   * A chunk against named ids and a tail, or against no teacher. The logits z become x + a.
    *
-   * <pre>
-   * KL      = Σ P (log P − log q) + Pt (log Pt − log Qt)
-   * dKL/dz  = (ΣP + Pt) q − [named] P − [not named] Pt q / Qt
-   * dCE/dz  = q − [token]
-   * </pre>
-   *
-   * <p>log Qt is a log-sum-exp over the unnamed logits, never log(1 − Σq).
+   * @see #HEAD for what it returns
+   */
+  private static final String NAMED =
+      """
+        def exps(self: __torch__.Kernels, z: Tensor, block: int, scratch: Tensor, entropy: bool) -> Tuple[Tensor, Tensor, Tensor]:
+          rows = z.size(0)
+          top = torch.empty([rows, 1], dtype=6, device=z.device)
+          total = torch.empty([rows, 1], dtype=6, device=z.device)
+          dot = torch.zeros([rows, 1], dtype=6, device=z.device)
+          at = 0
+          while at < rows:
+            some = min(block, rows - at)
+            b = torch.narrow(z, 0, at, some)
+            m = torch.amax(b, [1], True)
+            _0 = torch.sub_(b, m)
+            if entropy:
+              x = torch.narrow(scratch, 0, 0, some)
+              _1 = torch.exp(b, out=x)
+              _2 = torch.mul_(b, x)
+              _3 = torch.copy_(torch.narrow(dot, 0, at, some), torch.sum(b, [1], True))
+              _4 = torch.copy_(b, x)
+            else:
+              _5 = torch.exp_(b)
+            _6 = torch.copy_(torch.narrow(top, 0, at, some), m)
+            _7 = torch.copy_(torch.narrow(total, 0, at, some), torch.sum(b, [1], True))
+            at = at + some
+          return (top, total, dot)
+
+        def named(self: __torch__.Kernels, z: Tensor, own: Tensor, scratch: Tensor, token: Tensor, f: Tensor, ids: Tensor, logp: Tensor, terms: Tensor, first: int, last: int, block: int, has_ce: bool, backward: bool) -> Tuple[Tensor, Tensor]:
+          k = ids.size(1)
+          about = torch.select(terms, 0, first)
+          temperature = float(about[0])
+          drawn_at = float(about[1])
+          sampled = float(about[2])
+          zy = torch.gather(z, 1, token)
+          zk = torch.gather(z, 1, ids)
+          lse_then = zy
+          if drawn_at > 0. and drawn_at != 1. and drawn_at != temperature:
+            lse_then = self.lse_at(z, block, drawn_at)
+          is_named = torch.gt(logp, -inf)
+          _0 = torch.scatter_(z, 1, ids, -1.0e+30)
+          zk = torch.where(is_named, zk, -1.0e+30)
+          hot = temperature != 1.
+          if hot:
+            _1 = torch.copy_(own, z)
+            top, total, dot = self.exps(own, block, scratch, True)
+          else:
+            top, total, dot = self.exps(z, block, scratch, True)
+          rest = torch.add(top, torch.log(total))
+          best = top
+          lse = rest
+          if k > 0:
+            best = torch.maximum(top, torch.amax(zk, [1], True))
+            lse = torch.logaddexp(rest, torch.logsumexp(zk, [1], True))
+          tail_mass = torch.exp(torch.sub(rest, lse))
+          q = torch.exp(torch.sub(zk, lse))
+          mean_z = torch.add(torch.mul(tail_mass, torch.add(top, torch.div(dot, total))), torch.sum(torch.mul(q, zk), [1], True))
+          entropy = torch.sub(lse, mean_z)
+          log_y = torch.sub(zy, lse)
+          ce = torch.neg(log_y)
+          correct = torch.ge(zy, best)
+          agrees = torch.zeros_like(correct)
+          if k > 0:
+            agrees = torch.ge(torch.narrow(zk, 1, 0, 1), best)
+
+          plain_mass = tail_mass
+          plain_total = total
+          plain_q = q
+          log_then = log_y
+          if hot:
+            _2 = torch.div_(z, temperature)
+            top, total, dot = self.exps(z, block, scratch, False)
+            zk = torch.div(zk, temperature)
+            zy = torch.div(zy, temperature)
+            rest = torch.add(top, torch.log(total))
+            lse = rest
+            if k > 0:
+              lse = torch.logaddexp(rest, torch.logsumexp(zk, [1], True))
+            tail_mass = torch.exp(torch.sub(rest, lse))
+            q = torch.exp(torch.sub(zk, lse))
+            log_y = torch.sub(zy, lse)
+            if drawn_at == temperature:
+              log_then = log_y
+          if drawn_at > 0. and drawn_at != 1. and drawn_at != temperature:
+            log_then = torch.sub(torch.div(torch.mul(zy, temperature), drawn_at), lse_then)
+          cw, kw, ratio, advantage = self.weights(f, log_y, log_then, drawn_at, sampled)
+
+          value = torch.zeros_like(ce)
+          kl = torch.zeros_like(ce)
+          g = torch.zeros_like(q)
+          gt = torch.zeros_like(ce)
+          g_sum = torch.zeros_like(ce)
+          if k > 0:
+            has_rest = torch.gt(rest, -1.0e+20)
+            tail = torch.narrow(f, 1, $TAIL, 1)
+            both = torch.logical_and(has_rest, torch.gt(tail, -inf))
+            lqk = torch.where(is_named, torch.sub(zk, lse), -10000.)
+            lpk = torch.where(is_named, torch.clamp_min(torch.add(logp, torch.narrow(f, 1, $SHIFT, 1)), $LEAST_LOGPROB), -10000.)
+            lq = torch.cat([lqk, torch.where(has_rest, torch.sub(rest, lse), -10000.)], 1)
+            lpf = torch.cat([torch.clamp_min(logp, -10000.), torch.where(both, tail, -10000.)], 1)
+            lpb = torch.cat([lpk, torch.where(has_rest, torch.narrow(f, 1, $BOUNDED_TAIL, 1), -10000.)], 1)
+            value, gb, kl = self.divergences(lpf, lpb, lq, terms, first + 1, last)
+            g = torch.narrow(gb, 1, 0, k)
+            gt = torch.narrow(gb, 1, k, 1)
+            g_sum = torch.sum(gb, [1], True)
+          value = torch.sub(value, advantage)
+          stats = torch.cat([ce, torch.neg(log_y), value, kl, entropy, ratio, torch.to(correct, 6), torch.to(agrees, 6)], 1)
+
+          s = torch.ones_like(ce)
+          if backward:
+            kt = torch.div(kw, temperature)
+            over = torch.mul(kt, torch.sub(advantage, g_sum))
+            s = torch.add(torch.mul(tail_mass, over), torch.mul(kt, gt))
+            at_named = torch.add(torch.mul(q, over), torch.mul(kt, g))
+            if hot:
+              s = torch.div(s, total)
+              at_named = torch.add(at_named, torch.mul(plain_q, cw))
+            else:
+              s = torch.div(torch.add(s, torch.mul(tail_mass, cw)), total)
+              at_named = torch.add(at_named, torch.mul(q, cw))
+            least = torch.mul(torch.add(cw, kw), $LEAST_SCALE)
+            s = torch.where(torch.lt(torch.abs(s), least), least, s)
+            if hot and has_ce:
+              share = torch.div(torch.mul(torch.div(plain_mass, plain_total), cw), s)
+              _3 = torch.addcmul_(z, own, share)
+            at_named = torch.where(is_named, at_named, 0.)
+            at_token = torch.neg(torch.add(cw, torch.mul(kt, advantage)))
+            a = torch.div(torch.cat([at_named, at_token], 1), s)
+            _4 = torch.scatter_add_(z, 1, torch.cat([ids, token], 1), a)
+          return (stats, s)
+      """;
+
+  /** A chunk against whole distributions. The logits become the gradient. */
+  private static final String DENSE =
+      """
+        def dense_rows(self: __torch__.Kernels, z: Tensor, token: Tensor, f: Tensor, logp: Tensor, terms: Tensor, first: int, last: int, backward: bool) -> Tensor:
+          about = torch.select(terms, 0, first)
+          temperature = float(about[0])
+          drawn_at = float(about[1])
+          sampled = float(about[2])
+          zy = torch.gather(z, 1, token)
+          best = torch.amax(z, [1], True)
+          correct = torch.ge(zy, best)
+          agrees = torch.ge(torch.gather(z, 1, torch.argmax(logp, 1, True)), best)
+          lq = torch.log_softmax(z, 1)
+          q = torch.exp(lq)
+          entropy = torch.neg(torch.sum(torch.mul(q, lq), [1], True))
+          log_y = torch.gather(lq, 1, token)
+          ce = torch.neg(log_y)
+          log_then = log_y
+          qt = q
+          if temperature != 1.:
+            lq = torch.log_softmax(torch.div(z, temperature), 1)
+            qt = torch.exp(lq)
+            log_y = torch.gather(lq, 1, token)
+          if drawn_at == temperature:
+            log_then = log_y
+          elif drawn_at > 0. and drawn_at != 1.:
+            log_then = torch.gather(torch.log_softmax(torch.div(z, drawn_at), 1), 1, token)
+          cw, kw, ratio, advantage = self.weights(f, log_y, log_then, drawn_at, sampled)
+          lpf = torch.clamp_min(logp, -10000.)
+          lpb = torch.clamp_min(logp, $LEAST_LOGPROB)
+          value, g, kl = self.divergences(lpf, lpb, lq, terms, first + 1, last)
+          if backward:
+            kt = torch.div(kw, temperature)
+            over = torch.mul(kt, torch.sub(advantage, torch.sum(g, [1], True)))
+            _0 = torch.mul_(g, kt)
+            _1 = torch.addcmul_(g, qt, over)
+            _2 = torch.addcmul_(g, q, cw)
+            at_token = torch.neg(torch.add(cw, torch.mul(kt, advantage)))
+            _3 = torch.copy_(z, torch.scatter_add_(g, 1, token, at_token))
+          return torch.cat([ce, torch.neg(log_y), torch.sub(value, advantage), kl, entropy, ratio, torch.to(correct, 6), torch.to(agrees, 6)], 1)
+
+        def whole(self: __torch__.Kernels, z: Tensor, token: Tensor, f: Tensor, logp: Tensor, terms: Tensor, first: int, last: int, block: int, backward: bool) -> Tuple[Tensor, Tensor]:
+          rows = z.size(0)
+          stats = annotate(List[Tensor], [])
+          at = 0
+          while at < rows:
+            some = min(block, rows - at)
+            _0 = torch.append(stats, self.dense_rows(torch.narrow(z, 0, at, some), torch.narrow(token, 0, at, some), torch.narrow(f, 0, at, some), torch.narrow(logp, 0, at, some), terms, first, last, backward))
+            at = at + some
+          return (torch.cat(stats), torch.ones([rows, 1], dtype=6, device=z.device))
+      """;
+
+  /**
+   * Returns what became of each row, and the gradient of h; that of w is added to dw. Logits and
+   * losses are float32, the products of the gradient are of w's type.
    */
   private static final String HEAD =
       """
         def head(self: __torch__.Kernels, h: Tensor, w: Tensor, dw: Tensor, $ROW_SIGNATURE, backward: bool) -> Tuple[Tensor, Tensor]:
-          n = h.size(0)
-          k = top.size(1)
-          chunk = int(chunk_rows)
-          stats = torch.zeros([6], dtype=7)
+          vocabulary = w.size(0)
+          type = ops.prim.dtype(w)
+          steps = torch.cpu(plan)
+          lines = torch.cpu(terms)
+          most = int(torch.max(torch.select(steps, 1, $ROWS)))
+          block_rows = int(torch.max(torch.select(steps, 1, $BLOCK_ROWS)))
+          hot_rows = int(torch.max(torch.mul(torch.select(steps, 1, $ROWS), torch.select(steps, 1, $HOT))))
+          logits = torch.empty([most, vocabulary], dtype=6, device=h.device)
+          others = torch.empty([hot_rows, vocabulary], dtype=6, device=h.device)
+          scratch = torch.empty([block_rows, vocabulary], dtype=6, device=h.device)
           dh = torch.empty_like(h)
           wt = torch.t(w)
-          start = 0
-          while start < n:
-            rows = min(chunk, n - start)
+          results = annotate(List[Tensor], [])
+          for i in range(steps.size(0)):
+            step = torch.select(steps, 0, i)
+            start = int(step[$FIRST_ROW])
+            rows = int(step[$ROWS])
+            block = int(step[$BLOCK_ROWS])
+            first = int(step[$FIRST_TERM])
+            last = int(step[$LAST_TERM])
             hc = torch.narrow(h, 0, start, rows)
             token = torch.unsqueeze(torch.narrow(tokens, 0, start, rows), 1)
-            cw = torch.unsqueeze(torch.narrow(ce_w, 0, start, rows), 1)
-            kw = torch.unsqueeze(torch.narrow(kd_w, 0, start, rows), 1)
-            z = torch.matmul(hc, wt)
-            lse = torch.logsumexp(z, [1], True)
-            best = torch.argmax(z, 1, True)
-            counted = torch.gt(torch.add(cw, kw), 0)
-            ce = torch.sub(lse, torch.gather(z, 1, token))
-            none = torch.zeros_like(ce)
-            torch.add_(stats[0], torch.sum(torch.where(counted, torch.mul(ce, cw), none), dtype=7))
-            torch.add_(stats[2], torch.sum(torch.where(counted, ce, none), dtype=7))
-            torch.add_(stats[4], torch.sum(torch.logical_and(counted, torch.eq(best, token)), dtype=7))
-            scale = cw
-            adjust = torch.neg(cw)
-            at = token
-            if k > 0:
-              ids = torch.narrow(top, 0, start, rows)
-              logp = torch.narrow(top_logp, 0, start, rows)
-              named = torch.gt(logp, -inf)
-              p = torch.exp(logp)
-              zk = torch.gather(z, 1, ids)
-              logq = torch.sub(zk, lse)
-              logpt = torch.unsqueeze(torch.narrow(tail, 0, start, rows), 1)
-              pt = torch.exp(logpt)
-              rest = torch.logsumexp(torch.scatter(z, 1, ids, -inf), [1], True)
-              has_tail = torch.logical_and(torch.gt(logpt, -inf), torch.gt(rest, -inf))
-              logqt = torch.sub(rest, lse)
-              kl = torch.sum(torch.where(named, torch.mul(p, torch.sub(logp, logq)), torch.zeros_like(p)), [1], True)
-              kl = torch.add(kl, torch.where(has_tail, torch.mul(pt, torch.sub(logpt, logqt)), none))
-              distilled = torch.gt(kw, 0)
-              torch.add_(stats[0], torch.sum(torch.where(distilled, torch.mul(kl, kw), none), dtype=7))
-              torch.add_(stats[1], torch.sum(torch.where(distilled, kl, none), dtype=7))
-              same = torch.eq(best, torch.narrow(ids, 1, 0, 1))
-              torch.add_(stats[3], torch.sum(torch.logical_and(distilled, same), dtype=7))
-              ptw = torch.where(has_tail, torch.mul(pt, kw), none)
-              mass = torch.add(torch.mul(torch.sum(p, [1], True), kw), ptw)
-              over = torch.where(has_tail, torch.mul(ptw, torch.exp(torch.neg(logqt))), none)
-              scale = torch.sub(torch.add(scale, mass), over)
-              back = torch.where(named, torch.mul(over, torch.exp(logq)), torch.zeros_like(p))
-              adjust = torch.cat([adjust, torch.sub(back, torch.mul(p, kw))], 1)
-              at = torch.cat([at, ids], 1)
+            f = torch.narrow(facts, 0, start, rows)
+            z = torch.narrow(logits, 0, 0, rows)
+            if type == 6:
+              _0 = torch.mm(hc, wt, out=z)
+            else:
+              _1 = torch.copy_(z, torch.mm(hc, wt))
+            if int(step[$FIRST_DENSE]) >= 0:
+              logp_rows = torch.narrow(dense, 0, int(step[$FIRST_DENSE]), rows)
+              stats, s = self.whole(z, token, f, logp_rows, lines, first, last, block, backward)
+            else:
+              k = int(step[$K])
+              chosen = torch.view(torch.narrow(named_ids, 0, int(step[$FIRST_ID]), rows * k), [rows, k])
+              logp_k = torch.view(torch.narrow(named_logp, 0, int(step[$FIRST_ID]), rows * k), [rows, k])
+              own = torch.narrow(others, 0, 0, rows * int(step[$HOT]))
+              stats, s = self.named(z, own, scratch, token, f, chosen, logp_k, lines, first, last, block, int(step[$HAS_CE]) == 1, backward)
+            _2 = torch.append(results, stats)
             if backward:
-              g = torch.exp_(torch.sub_(z, lse))
-              g = torch.mul_(g, scale)
-              g = torch.scatter_add_(g, 1, at, adjust)
-              torch.copy_(torch.narrow(dh, 0, start, rows), torch.matmul(g, w))
-              _0 = torch.addmm_(dw, torch.t(g), hc)
-            start = start + rows
-          return (stats, dh)
+              dhc = torch.narrow(dh, 0, start, rows)
+              if type == 6:
+                _3 = torch.mm(z, w, out=dhc)
+                _4 = torch.mul_(dhc, s)
+                _5 = torch.addmm_(dw, torch.t(z), torch.mul(hc, s))
+              else:
+                g = torch.to(z, type)
+                _6 = torch.copy_(dhc, torch.mul(torch.mm(g, w), s))
+                _7 = torch.add_(dw, torch.mm(torch.t(g), torch.to(torch.mul(hc, s), type)))
+          return (torch.cat(results), dh)
       """;
 
   private HeadSource() {}
 
   static String of() {
-    return HEAD.replace("$ROW_SIGNATURE", signature());
+    String source = String.join("\n", DIVERGENCES, WEIGHTS, LSE_AT, NAMED, DENSE, HEAD);
+    Map<String, Number> constants = new TreeMap<>(Comparator.reverseOrder());
+    constants.put("CE_WEIGHT", CE_WEIGHT);
+    constants.put("KD_WEIGHT", KD_WEIGHT);
+    constants.put("BEHAVIOUR", BEHAVIOUR);
+    constants.put("CLIP", CLIP);
+    constants.put("TOKEN_LOGPROB", TOKEN_LOGPROB);
+    constants.put("TAIL", TAIL);
+    constants.put("BOUNDED_TAIL", BOUNDED_TAIL);
+    constants.put("SHIFT", SHIFT);
+    constants.put("FIRST_ROW", FIRST_ROW);
+    constants.put("ROWS", ROWS);
+    constants.put("BLOCK_ROWS", BLOCK_ROWS);
+    constants.put("K", K);
+    constants.put("FIRST_ID", FIRST_ID);
+    constants.put("FIRST_DENSE", FIRST_DENSE);
+    constants.put("FIRST_TERM", FIRST_TERM);
+    constants.put("LAST_TERM", LAST_TERM);
+    constants.put("HAS_CE", HAS_CE);
+    constants.put("HOT", HOT);
+    constants.put("FORWARD", FORWARD);
+    constants.put("REVERSE", REVERSE);
+    constants.put("JSD", JSD);
+    constants.put("SKEWED", SKEWED);
+    constants.put("SKEWED_REVERSE", SKEWED_REVERSE);
+    constants.put("LEAST_LOGPROB", LEAST_LOGPROB);
+    constants.put("LEAST_SCALE", LEAST_SCALE);
+    source = source.replace("$ROW_SIGNATURE", signature());
+    // Longest names first, since some begin with others.
+    for (Map.Entry<String, Number> constant : constants.entrySet()) {
+      source = source.replace("$" + constant.getKey(), constant.getValue().toString());
+    }
+    return source;
   }
 
   /** The inputs as parameters of a method. */

@@ -130,6 +130,26 @@ public record Losses(
     return teacherTokenSum == 0 ? 0 : (studentTokenSum - teacherTokenSum) / teacherTokenSum;
   }
 
+  /** The same, as the one part of itself. */
+  Losses in(Part part) {
+    SortedMap<Part, Losses> only = new TreeMap<>(Map.of(part, this));
+    return new Losses(
+        weight,
+        objectiveSum,
+        klSum,
+        crossEntropySum,
+        entropySum,
+        agreements,
+        correct,
+        distilledRows,
+        rows,
+        tokenRows,
+        teacherTokenSum,
+        studentTokenSum,
+        importance,
+        Collections.unmodifiableSortedMap(only));
+  }
+
   /** Sums of both, also of their parts. */
   public Losses plus(Losses other) {
     SortedMap<Part, Losses> both = new TreeMap<>(parts);

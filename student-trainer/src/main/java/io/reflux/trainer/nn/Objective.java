@@ -189,6 +189,19 @@ public record Objective(double crossEntropyShare, List<Term> terms) {
     return terms.stream().anyMatch(term -> term.divergence() instanceof SampledReverseKl);
   }
 
+  /** Sum of the weights of forward KL, also as the limit of another. */
+  double forwardWeight() {
+    double weight = 0;
+    for (Term term : terms) {
+      boolean forward =
+          term.divergence() instanceof ForwardKl
+              || term.divergence() instanceof GeneralisedJsd jsd && jsd.beta() == 0
+              || term.divergence() instanceof SkewedKl skewed && skewed.alpha() == 0;
+      weight += forward ? term.weight() : 0;
+    }
+    return weight;
+  }
+
   /** Whether a term compares distributions, not the standing token alone. */
   boolean needsDistributions() {
     return terms.stream().anyMatch(term -> !(term.divergence() instanceof SampledReverseKl));

@@ -28,6 +28,10 @@ final class TorchArrays {
     return owned(manager.create(values, new Shape(values.length)));
   }
 
+  static NDArray table(NDManager manager, double[] values, long rows, long columns) {
+    return owned(manager.create(values, new Shape(rows, columns)));
+  }
+
   static NDArray zeros(NDManager manager, long elements) {
     return manager.zeros(new Shape(elements), DataType.FLOAT32);
   }

@@ -197,7 +197,7 @@ public final class TrainableModel implements Trainable {
       inputs.addAll(batch.rowTargets().tensors(manager));
       NDArray stats =
           kernels.call(backward ? "accumulate" : "measure", inputs.toArray(NDArray[]::new));
-      return batch.rowTargets().losses(stats.toDoubleArray());
+      return batch.rowTargets().losses(stats.toFloatArray());
     }
   }
 

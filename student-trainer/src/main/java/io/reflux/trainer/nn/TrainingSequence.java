@@ -78,6 +78,17 @@ public record TrainingSequence(
     return rowWeights == null ? 1 : rowWeights[row];
   }
 
+  /** Share of cross-entropy in what is minimised. */
+  double crossEntropyShare() {
+    return targets == null ? 1 : objective.crossEntropyShare();
+  }
+
+  /** What its figures are reported under. */
+  Losses.Part part() {
+    Objective minimised = targets == null ? Objective.CROSS_ENTROPY : objective;
+    return new Losses.Part(origin, minimised.toString());
+  }
+
   private static void requireRows(String name, float[] values, int rows) {
     if (values != null && values.length != rows) {
       throw new IllegalArgumentException(name + ": " + values.length + " (expected: " + rows + ")");
