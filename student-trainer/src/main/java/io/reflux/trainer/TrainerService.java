@@ -10,6 +10,12 @@ import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
 import io.reflux.schemas.service.StatusReporter;
 import io.reflux.trainer.nn.Torch;
+import io.reflux.trainer.watch.RunView;
+import io.reflux.trainer.watch.RunWatch;
+import io.reflux.trainer.watch.TrainerPage;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import org.slf4j.Logger;
@@ -27,10 +33,12 @@ public final class TrainerService implements Service {
   private final KafkaClients clients;
   private final MeterRegistry registry;
   private final Health health = Health.waitingFor(CHECKPOINT, TrainingLoop.LABELS);
+  private final RunView starting;
   private final CompletableFuture<Void> termination = new CompletableFuture<>();
   private OperationsServer operations;
   private StatusReporter status;
   private TrainingLoop loop;
+  private volatile RunWatch watch;
   private Thread thread;
   private boolean closed;
 
@@ -41,6 +49,16 @@ public final class TrainerService implements Service {
     this.config = config;
     this.clients = clients;
     this.registry = meters;
+    this.starting =
+        new RunView(
+            config.studentName(),
+            "",
+            Instant.now(),
+            SettingsText.of(config),
+            Optional.empty(),
+            List.of(),
+            List.of(),
+            List.of());
   }
 
   @Override
@@ -55,7 +73,12 @@ public final class TrainerService implements Service {
     }
     requireSane(config);
     operations =
-        OperationsServer.start(config.http().host(), config.http().port(), registry, health);
+        OperationsServer.start(
+            config.http().host(),
+            config.http().port(),
+            registry,
+            health,
+            pages -> TrainerPage.add(pages, this::view));
     status = new StatusReporter(name(), clients, registry);
     boolean started = false;
     try {
@@ -71,6 +94,7 @@ public final class TrainerService implements Service {
       TrainingLoop opened =
           TrainingLoop.open(config, clients, teacher, new TrainerMeters(registry), health);
       loop = opened;
+      watch = opened.watch();
       health.ready(CHECKPOINT);
       thread = new Thread(() -> run(opened), "reflux-trainer");
       thread.start();
@@ -86,7 +110,13 @@ public final class TrainerService implements Service {
     }
   }
 
-  /** Where {@code /metrics} and health are, after {@link #start}. */
+  /** The run as it stands; without anything in it before it has begun. */
+  public RunView view() {
+    RunWatch begun = watch;
+    return begun == null ? starting : begun.view();
+  }
+
+  /** Where the page, {@code /metrics} and health are, after {@link #start}. */
   public synchronized int port() {
     return operations.port();
   }

@@ -221,6 +221,12 @@ class TrainerServiceTest {
           .contains("\nreflux_trainer_labels_lag 0.0\n")
           .contains("\njvm_memory_used_bytes{");
       assertThat(get(url + "/health/live").statusCode()).isEqualTo(200);
+      assertThat(get(url + "/").body()).contains("<title>Reflux trainer</title>");
+      for (String file : List.of("train.js", "train.css", "curves.js", "figures.js", "style.css")) {
+        assertThat(get(url + "/" + file).statusCode()).as(file).isEqualTo(200);
+      }
+      assertThat(get(url + "/api/run").body())
+          .contains("\"student\":\"student\"", "\"text\":\"Began\"");
     } finally {
       service.close();
     }

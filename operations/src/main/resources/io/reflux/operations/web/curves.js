@@ -34,6 +34,8 @@ const withSeconds = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-di
 const withMinutes = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const withDay = new Intl.DateTimeFormat([], { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 
+const steps = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+
 export const clock = (at) => (Date.now() - at > 20 * HOUR ? withDay : withSeconds).format(at);
 
 /** Ticks on round times: a linear axis would put them anywhere. */
@@ -117,8 +119,14 @@ const marks = {
   },
 };
 
-/** @param y options of the axis of values */
-export function make(id, y, legend) {
+/**
+ * @param y options of the axis of values
+ * @param along 'time', in milliseconds, or 'step'
+ */
+export function make(id, y, legend, along = 'time') {
+  const x = along === 'time'
+    ? { ticks: { maxRotation: 0, autoSkip: false, align: 'inner', callback(value) { return this.$format.format(value); } }, afterBuildTicks: timeTicks }
+    : { ticks: { maxRotation: 0, maxTicksLimit: 6, align: 'inner', callback: (value) => (Number.isInteger(value) ? steps.format(value) : '') } };
   const canvas = document.getElementById(id);
   const chart = new Chart(canvas, {
     type: 'line',
@@ -137,8 +145,7 @@ export function make(id, y, legend) {
         x: {
           type: 'linear',
           grid: { display: false },
-          ticks: { maxRotation: 0, autoSkip: false, align: 'inner', callback(value) { return this.$format.format(value); } },
-          afterBuildTicks: timeTicks,
+          ...x,
         },
         y: { beginAtZero: true, border: { display: false }, ...y, ticks: { maxTicksLimit: 6, ...(y.ticks ?? {}) } },
       },
@@ -146,13 +153,13 @@ export function make(id, y, legend) {
         legend: { display: legend, position: 'bottom', labels: { boxWidth: 18, boxHeight: 0, padding: 12, font: { size: 12 } } },
         tooltip: {
           animation: still.matches ? false : { duration: 120 },
-          callbacks: { title: (items) => (items.length ? clock(items[0].parsed.x) : '') },
+          callbacks: { title: (items) => (!items.length ? '' : along === 'time' ? clock(items[0].parsed.x) : `step ${items[0].parsed.x}`) },
         },
       },
     },
   });
   paint(chart);
-  return { chart, canvas, box: canvas.parentElement };
+  return { chart, canvas, box: canvas.parentElement, least: along === 'time' ? 10 * SECOND : 1 };
 }
 
 function paint(chart) {
@@ -168,7 +175,7 @@ export function line(label, data, colour, more = {}) {
   return { label, data, borderColor: colour, backgroundColor: colour, ...more };
 }
 
-export function show({ chart, canvas, box }, datasets, newMarks, label) {
+export function show({ chart, canvas, box, least }, datasets, newMarks, label) {
   const filled = datasets.some((d) => d.data.length > 0);
   box.classList.toggle('waiting', !filled);
   canvas.setAttribute('aria-label', label);
@@ -177,13 +184,13 @@ export function show({ chart, canvas, box }, datasets, newMarks, label) {
     chart.data.datasets.filter((_, i) => !chart.isDatasetVisible(i)).map((d) => d.label));
   chart.$marks = newMarks;
   chart.data.datasets = datasets.map((d) => ({ ...d, hidden: hidden.has(d.label) }));
-  const [x0, x1] = range(datasets);
+  const [x0, x1] = range(datasets, least);
   chart.options.scales.x.min = x0;
   chart.options.scales.x.max = x1;
   chart.update('none');
 }
 
-function range(datasets) {
+function range(datasets, least) {
   let from = Infinity;
   let to = -Infinity;
   for (const { data } of datasets) {
@@ -192,7 +199,7 @@ function range(datasets) {
       to = Math.max(to, data[data.length - 1].x);
     }
   }
-  return from > to ? [undefined, undefined] : [from, Math.max(to, from + 10_000)];
+  return from > to ? [undefined, undefined] : [from, Math.max(to, from + least)];
 }
 
 export const points = (rows, column, map = (v) => v) =>
