@@ -8,42 +8,86 @@ import io.reflux.model.runtime.Scorer;
 import io.reflux.model.runtime.Scores;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 
-/** Measures a shipped artefact, by the very graph that scores with it, on held-out sequences. */
-final class HeldOutScoring {
+/**
+ * Measures a shipped artefact, by the very graph that scores with it, on held-out sequences. What a
+ * sequence came to is kept as long as the sequence is: of an artefact that many candidates are
+ * compared with, only what was held out since is scored. One thread at a time.
+ */
+final class HeldOutScoring implements AutoCloseable {
   private static final int BATCH = 32;
 
-  private HeldOutScoring() {}
+  private final Scorer scorer;
+  // By identity: the same request may come twice, with other draws.
+  private Map<LabelledSequence, Result> known = new IdentityHashMap<>();
 
-  static SnapshotQuality quality(Scorer scorer, List<LabelledSequence> heldOut) {
-    List<LabelledSequence> sorted = new ArrayList<>(heldOut);
-    sorted.sort(Comparator.comparingInt(sequence -> sequence.tokenIds().length));
-    Result total = Result.EMPTY;
-    for (int from = 0; from < sorted.size(); from += BATCH) {
-      List<LabelledSequence> batch = sorted.subList(from, Math.min(sorted.size(), from + BATCH));
-      List<TeacherLabels> teachers = batch.stream().map(LabelledSequence::teacher).toList();
-      List<ScoreRequest> requests = new ArrayList<>();
-      for (int i = 0; i < batch.size(); i++) {
-        LabelledSequence sequence = batch.get(i);
-        TeacherLabels teacher = teachers.get(i);
-        requests.add(
-            new ScoreRequest(
-                sequence.tokenIds(),
-                sequence.promptLength(),
-                teacher.supportIds(),
-                teacher.supportSize()));
-      }
-      List<Scores> scores = scorer.score(requests);
-      for (int i = 0; i < batch.size(); i++) {
-        total =
-            total.plus(
-                TeacherStudentDivergence.compare(
-                    teachers.get(i), scores.get(i), batch.get(i)::counts));
+  /**
+   * @param scorer of the artefact; owned from now on
+   */
+  HeldOutScoring(Scorer scorer) {
+    this.scorer = scorer;
+  }
+
+  /** Tokens that a sequence may have. */
+  int maxPositions() {
+    return scorer.maxPositions();
+  }
+
+  /**
+   * Measures each sequence, at the temperature of its labels.
+   *
+   * @param heldOut all that are held out now; what is not among them is forgotten
+   * @return one result each, in order
+   */
+  List<Result> measure(List<LabelledSequence> heldOut) {
+    List<LabelledSequence> unknown = new ArrayList<>();
+    for (LabelledSequence sequence : heldOut) {
+      if (!known.containsKey(sequence)) {
+        unknown.add(sequence);
       }
     }
-    return total.rows() == 0
-        ? SnapshotQuality.UNKNOWN
-        : new SnapshotQuality(total.rows(), total.agreement(), total.klMean(), total.acceptance());
+    unknown.sort(Comparator.comparingInt(sequence -> sequence.tokenIds().length));
+    for (int from = 0; from < unknown.size(); from += BATCH) {
+      score(unknown.subList(from, Math.min(unknown.size(), from + BATCH)));
+    }
+    Map<LabelledSequence, Result> kept = new IdentityHashMap<>();
+    List<Result> results = new ArrayList<>(heldOut.size());
+    for (LabelledSequence sequence : heldOut) {
+      Result result = known.get(sequence);
+      kept.put(sequence, result);
+      results.add(result);
+    }
+    known = kept;
+    return results;
+  }
+
+  @Override
+  public void close() {
+    scorer.close();
+  }
+
+  private void score(List<LabelledSequence> batch) {
+    List<TeacherLabels> teachers = batch.stream().map(LabelledSequence::teacher).toList();
+    List<ScoreRequest> requests = new ArrayList<>();
+    for (int i = 0; i < batch.size(); i++) {
+      LabelledSequence sequence = batch.get(i);
+      TeacherLabels teacher = teachers.get(i);
+      requests.add(
+          new ScoreRequest(
+                  sequence.tokenIds(),
+                  sequence.promptLength(),
+                  teacher.supportIds(),
+                  teacher.supportSize())
+              .atTemperature(sequence.labelTemperature()));
+    }
+    List<Scores> scores = scorer.score(requests);
+    for (int i = 0; i < batch.size(); i++) {
+      known.put(
+          batch.get(i),
+          TeacherStudentDivergence.compare(teachers.get(i), scores.get(i), batch.get(i)::counts));
+    }
   }
 }

@@ -4,14 +4,19 @@ import io.reflux.schemas.avro.Stage;
 import io.reflux.schemas.avro.TrainingProgress;
 import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.registry.RegistryException;
+import io.reflux.trainer.SnapshotMaker.Outcome;
+import io.reflux.trainer.gate.Comparison;
+import io.reflux.trainer.gate.GateVerdict;
 import io.reflux.trainer.watch.Figure;
 import io.reflux.trainer.watch.Report;
+import io.reflux.trainer.watch.Report.Slice;
 import io.reflux.trainer.watch.RunWatch;
 import java.time.Duration;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -62,28 +67,82 @@ final class ProgressReports {
    * Reports if it is time.
    *
    * @param labelsLag label records that wait in Kafka
+   * @param judged the latest snapshot
    */
-  void tick(StudentTraining training, long nowNanos, long labelsLag) {
+  void tick(StudentTraining training, long nowNanos, long labelsLag, Optional<Outcome> judged) {
     if (nowNanos - lastLiveNanos >= LIVE_EVERY.toNanos()) {
       lastLiveNanos = nowNanos;
-      Report report = live.report(training, nowNanos, liveRates.since(nowNanos, labelsLag), "");
+      Report report =
+          with(judged, live.report(training, nowNanos, liveRates.since(nowNanos, labelsLag), ""));
       meters.show(report);
       watch.live(report);
       send(report);
     }
     if (nowNanos - lastRecordedNanos >= config.recordInterval().toNanos()) {
-      record(training, nowNanos, labelsLag);
+      record(training, nowNanos, labelsLag, judged);
     }
   }
 
   /** A last row, so that the files end where training did. */
-  void finish(StudentTraining training, long nowNanos, long labelsLag) {
-    record(training, nowNanos, labelsLag);
+  void finish(StudentTraining training, long nowNanos, long labelsLag, Optional<Outcome> judged) {
+    record(training, nowNanos, labelsLag, judged);
   }
 
-  private void record(StudentTraining training, long nowNanos, long labelsLag) {
+  private void record(
+      StudentTraining training, long nowNanos, long labelsLag, Optional<Outcome> judged) {
     lastRecordedNanos = nowNanos;
-    watch.record(recorded.report(training, nowNanos, recordedRates.since(nowNanos, labelsLag), ""));
+    watch.record(
+        with(
+            judged,
+            recorded.report(training, nowNanos, recordedRates.since(nowNanos, labelsLag), "")));
+  }
+
+  /** With what the gate measured, overall and by segment. */
+  private static Report with(Optional<Outcome> judged, Report report) {
+    if (judged.isEmpty()) {
+      return report;
+    }
+    GateVerdict verdict = judged.get().verdict();
+    Map<Figure, Double> figures = new EnumMap<>(Figure.class);
+    figures.putAll(report.figures());
+    figures.putAll(figures(verdict.overall()));
+    Map<Slice, Map<Figure, Double>> slices = new HashMap<>(report.slices());
+    verdict
+        .segments()
+        .forEach(
+            (name, segment) ->
+                slices.merge(
+                    new Slice(Slice.SEGMENT, name),
+                    figures(segment),
+                    (known, more) -> {
+                      Map<Figure, Double> both = new EnumMap<>(Figure.class);
+                      both.putAll(known);
+                      both.putAll(more);
+                      return both;
+                    }));
+    return new Report(
+        report.at(),
+        report.step(),
+        report.tokens(),
+        report.stage(),
+        report.bottleneck(),
+        figures,
+        slices);
+  }
+
+  private static Map<Figure, Double> figures(Comparison compared) {
+    Map<Figure, Double> figures = new EnumMap<>(Figure.class);
+    figures.put(Figure.GATE_AGREEMENT, compared.quality().agreement());
+    figures.put(Figure.GATE_KL, compared.quality().kl());
+    compared
+        .change()
+        .ifPresent(
+            change -> {
+              figures.put(Figure.GATE_KL_CHANGE, change.kl().estimate());
+              figures.put(Figure.GATE_KL_CHANGE_LOW, change.kl().low());
+              figures.put(Figure.GATE_KL_CHANGE_HIGH, change.kl().high());
+            });
+    return figures;
   }
 
   private void send(Report report) {

@@ -16,6 +16,8 @@ import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotFetcher;
 import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotPublisher;
+import io.reflux.trainer.gate.GateVerdict;
+import io.reflux.trainer.gate.SnapshotGate;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -45,6 +47,7 @@ final class SnapshotMaker implements AutoCloseable {
   private final KafkaClients clients;
   private final SnapshotPublisher publisher;
   private final Path directory;
+  private final SnapshotGate gate;
   private Optional<Published> published = Optional.empty();
 
   /**
@@ -66,16 +69,24 @@ final class SnapshotMaker implements AutoCloseable {
    * What became of it.
    *
    * @param version published; empty if it was held back
-   * @param quality of the candidate
-   * @param publishedQuality of the published one on the same sequences; unknown without one
+   * @param step of the candidate
    */
-  record Outcome(
-      Optional<Long> version,
-      long step,
-      SnapshotQuality quality,
-      SnapshotQuality publishedQuality) {}
+  record Outcome(Optional<Long> version, long step, GateVerdict verdict) {
+    /** In one line, for people. */
+    String line() {
+      if (version.isEmpty()) {
+        return "Snapshot of step %d held back: %s".formatted(step, verdict.line());
+      }
+      return "Snapshot %d published at step %d%s: %s"
+          .formatted(
+              version.get(),
+              step,
+              verdict.isHeldBack() ? ", the gate being off, although" : "",
+              verdict.line());
+    }
+  }
 
-  private record Published(long version, long step, Scorer scorer) {}
+  private record Published(long version, HeldOutScoring scoring) {}
 
   SnapshotMaker(TrainerConfig config, LanguageModel teacher, KafkaClients clients) {
     this.config = config;
@@ -83,6 +94,9 @@ final class SnapshotMaker implements AutoCloseable {
     this.clients = clients;
     this.publisher = new SnapshotPublisher(clients);
     this.directory = config.dataDir().resolve("snapshots");
+    this.gate =
+        new SnapshotGate(
+            config.gateTolerance(), config.gateSegmentMinimum(), config.gateMinimumAgreement());
   }
 
   /**
@@ -94,6 +108,10 @@ final class SnapshotMaker implements AutoCloseable {
     Optional<SnapshotPointer> pointer = new SnapshotCatalog(clients).pointer(config.channel());
     if (pointer.isEmpty()) {
       return false;
+    }
+    long served = pointer.get().getVersion();
+    if (published.isPresent() && published.get().version() == served) {
+      return true;
     }
     SnapshotFetcher fetcher = new SnapshotFetcher(clients, config.dataDir().resolve("published"));
     FetchedSnapshot snapshot = fetcher.fetch(pointer.get());
@@ -109,7 +127,8 @@ final class SnapshotMaker implements AutoCloseable {
           config.channel());
       return false;
     }
-    serve(manifest, snapshot.directory());
+    HeldOutScoring scoring = scoring(LanguageModel.load(snapshot.directory()));
+    replacePublished(new Published(served, scoring));
     return true;
   }
 
@@ -119,31 +138,30 @@ final class SnapshotMaker implements AutoCloseable {
    * @throws SnapshotException if it should be published and was not
    */
   Outcome make(Candidate candidate) {
+    if (published.isPresent()) {
+      // Somebody may have rolled the channel back: what is served now is what is to be held.
+      takeUpPublished();
+    }
     Path draft = directory.resolve("draft");
     delete(draft);
     Weights compressed = Int8.quantise(candidate.student(), candidate.weights());
     LanguageModel.save(draft, candidate.student(), compressed, DType.I8, teacher.directory());
     LanguageModel artefact = LanguageModel.load(draft);
-    Scorer scorer = scorer(artefact);
+    HeldOutScoring scoring = scoring(artefact);
     boolean kept = false;
     try {
-      SnapshotQuality quality = HeldOutScoring.quality(scorer, candidate.heldOut());
-      SnapshotQuality before =
-          published.isEmpty()
-              ? SnapshotQuality.UNKNOWN
-              : HeldOutScoring.quality(published.get().scorer(), candidate.heldOut());
-      if (!passes(quality, before)) {
-        return new Outcome(Optional.empty(), candidate.step(), quality, before);
+      GateVerdict verdict = judge(scoring, candidate.heldOut());
+      if (config.gate() && verdict.isHeldBack()) {
+        return new Outcome(Optional.empty(), candidate.step(), verdict);
       }
       SnapshotManifest manifest =
-          publisher.publish(draft, info(candidate, artefact, quality), config.channel());
+          publisher.publish(draft, info(candidate, artefact, verdict), config.channel());
       kept = true;
-      published.ifPresent(old -> old.scorer().close());
-      published = Optional.of(new Published(manifest.getVersion(), candidate.step(), scorer));
-      return new Outcome(Optional.of(manifest.getVersion()), candidate.step(), quality, before);
+      replacePublished(new Published(manifest.getVersion(), scoring));
+      return new Outcome(Optional.of(manifest.getVersion()), candidate.step(), verdict);
     } finally {
       if (!kept) {
-        scorer.close();
+        scoring.close();
       }
       delete(draft);
     }
@@ -151,33 +169,36 @@ final class SnapshotMaker implements AutoCloseable {
 
   @Override
   public void close() {
-    published.ifPresent(served -> served.scorer().close());
+    published.ifPresent(served -> served.scoring().close());
     publisher.close();
   }
 
-  private boolean passes(SnapshotQuality quality, SnapshotQuality before) {
-    if (published.isEmpty() || !config.gate()) {
-      return true;
-    }
-    // Nothing to measure on is no reason to replace what is served.
-    return quality.isKnown() && quality.holdsAgainst(before, config.gateTolerance());
+  private GateVerdict judge(HeldOutScoring scoring, List<LabelledSequence> heldOut) {
+    // What is published may have been of another shape, with room for less.
+    int room =
+        Math.min(
+            scoring.maxPositions(),
+            published.map(old -> old.scoring().maxPositions()).orElse(Integer.MAX_VALUE));
+    List<LabelledSequence> sequences =
+        heldOut.stream().filter(sequence -> sequence.tokenIds().length <= room).toList();
+    return gate.judge(
+        sequences.stream().map(LabelledSequence::segment).toList(),
+        scoring.measure(sequences),
+        published.map(old -> old.scoring().measure(sequences)));
   }
 
-  private void serve(SnapshotManifest manifest, Path model) {
-    published =
-        Optional.of(
-            new Published(
-                manifest.getVersion(),
-                manifest.getTrainingStep(),
-                scorer(LanguageModel.load(model))));
+  private void replacePublished(Published next) {
+    published.ifPresent(old -> old.scoring().close());
+    published = Optional.of(next);
   }
 
-  private Scorer scorer(LanguageModel model) {
+  private static HeldOutScoring scoring(LanguageModel model) {
     int k = Math.min(OWN_IDS, model.config().vocabularySize());
-    return new Scorer(model.config(), model.weights(), k, RuntimeOptions.DEFAULT);
+    return new HeldOutScoring(
+        new Scorer(model.config(), model.weights(), k, RuntimeOptions.DEFAULT));
   }
 
-  private SnapshotInfo info(Candidate candidate, LanguageModel artefact, SnapshotQuality quality) {
+  private SnapshotInfo info(Candidate candidate, LanguageModel artefact, GateVerdict verdict) {
     String build = SnapshotMaker.class.getPackage().getImplementationVersion();
     return new SnapshotInfo(
         config.studentName(),
@@ -190,7 +211,7 @@ final class SnapshotMaker implements AutoCloseable {
         candidate.rowsTrained(),
         candidate.parameters(),
         candidate.offsets(),
-        quality.figures(),
+        verdict.figures(),
         config.seed(),
         build == null ? "development" : build);
   }

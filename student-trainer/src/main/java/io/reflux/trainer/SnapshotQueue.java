@@ -11,6 +11,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,18 +25,23 @@ final class SnapshotQueue implements AutoCloseable {
   private final SnapshotMaker maker;
   private final TrainerMeters meters;
   private final RunWatch watch;
+  private final Consumer<String> news;
   private final ExecutorService thread =
       Executors.newSingleThreadExecutor(task -> new Thread(task, "reflux-snapshots"));
   private Optional<Future<Outcome>> underWay = Optional.empty();
+  private long stepUnderWay;
+  private Optional<Outcome> last = Optional.empty();
 
   /**
    * @param maker owned from now on
    * @param watch told what became of each
+   * @param news told the same, as one line
    */
-  SnapshotQueue(SnapshotMaker maker, TrainerMeters meters, RunWatch watch) {
+  SnapshotQueue(SnapshotMaker maker, TrainerMeters meters, RunWatch watch, Consumer<String> news) {
     this.maker = maker;
     this.meters = meters;
     this.watch = watch;
+    this.news = news;
   }
 
   /**
@@ -54,12 +60,18 @@ final class SnapshotQueue implements AutoCloseable {
     }
   }
 
+  /** What became of the latest one that was made; empty before the first. */
+  Optional<Outcome> last() {
+    return last;
+  }
+
   boolean isBusy() {
     return underWay.isPresent();
   }
 
   /** Begins another one; none may be under way. */
   void make(Candidate candidate) {
+    stepUnderWay = candidate.step();
     underWay = Optional.of(thread.submit(() -> maker.make(candidate)));
   }
 
@@ -116,41 +128,21 @@ final class SnapshotQueue implements AutoCloseable {
       throw failure;
     }
     log.error("Snapshot not published, trying again with the next: {}", cause.getMessage(), cause);
+    watch.happened(
+        Happening.Kind.SNAPSHOT_FAILED, stepUnderWay, String.valueOf(cause.getMessage()));
   }
 
   private void tell(Outcome outcome) {
+    last = Optional.of(outcome);
+    String line = outcome.line();
+    log.info("{}", line);
     if (outcome.version().isPresent()) {
       meters.published(outcome.version().get());
-      log.info(
-          "Snapshot {} published at step {}: held-out agreement {}, KL {}",
-          outcome.version().get(),
-          outcome.step(),
-          outcome.quality().agreement(),
-          outcome.quality().kl());
-      watch.happened(
-          Happening.Kind.PUBLISHED,
-          outcome.step(),
-          "Snapshot %d: held-out agreement %.4f, KL %.4f nats"
-              .formatted(
-                  outcome.version().get(), outcome.quality().agreement(), outcome.quality().kl()));
+      watch.happened(Happening.Kind.PUBLISHED, outcome.step(), line);
     } else {
-      meters.snapshotsHeldBack().increment();
-      log.info(
-          "Snapshot of step {} held back: agreement {} and KL {} against {} and {}",
-          outcome.step(),
-          outcome.quality().agreement(),
-          outcome.quality().kl(),
-          outcome.publishedQuality().agreement(),
-          outcome.publishedQuality().kl());
-      watch.happened(
-          Happening.Kind.HELD_BACK,
-          outcome.step(),
-          "Agreement %.4f and KL %.4f nats against %.4f and %.4f of the published one"
-              .formatted(
-                  outcome.quality().agreement(),
-                  outcome.quality().kl(),
-                  outcome.publishedQuality().agreement(),
-                  outcome.publishedQuality().kl()));
+      meters.heldBack(outcome.verdict().objections().get(0).reason());
+      watch.happened(Happening.Kind.HELD_BACK, outcome.step(), line);
     }
+    news.accept(line);
   }
 }

@@ -5,6 +5,7 @@ import io.smallrye.config.WithDefault;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /** How a student is trained. */
@@ -127,13 +128,27 @@ public interface TrainerConfig {
   /** Steps between snapshots, instead of a time. */
   OptionalLong snapshotSteps();
 
-  /** Whether a snapshot must not be worse on held-out labels than the published one. */
+  /**
+   * Whether a snapshot must be shown, on held-out labels, not to be worse than the published one:
+   * overall, and with no segment that is shown to be worse. The first one of a channel is published
+   * in any case.
+   */
   @WithDefault("true")
   boolean gate();
 
   /** How much worse still counts as not worse, relative in KL and absolute in agreement. */
   @WithDefault("0.01")
   double gateTolerance();
+
+  /** Held-out sequences from which on a segment is judged apart; smaller ones are pooled. */
+  @WithDefault("20")
+  int gateSegmentMinimum();
+
+  /**
+   * Least held-out agreement with the teacher, by the lower end of its 95 % interval, that a
+   * snapshot is published with; unset asks for none.
+   */
+  OptionalDouble gateMinimumAgreement();
 
   /** Time between checkpoints. */
   @WithDefault("PT30S")

@@ -3,11 +3,13 @@ package io.reflux.trainer;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
+import io.reflux.trainer.gate.GateVerdict.Reason;
 import io.reflux.trainer.watch.Figure;
 import io.reflux.trainer.watch.Report;
 import io.reflux.trainer.watch.Report.Slice;
 import java.util.EnumMap;
 import java.util.EnumSet;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -33,7 +35,7 @@ final class TrainerMeters {
   private final Counter rolloutFailures;
   private final Counter rolloutPromptsForgotten;
   private final Counter snapshotsPublished;
-  private final Counter snapshotsHeldBack;
+  private final Map<Reason, Counter> snapshotsHeldBack = new EnumMap<>(Reason.class);
   private final Counter snapshotFailures;
   private final Counter checkpoints;
   private final Counter checkpointFailures;
@@ -60,8 +62,14 @@ final class TrainerMeters {
     rolloutPromptsForgotten =
         counter("rollout_prompts_forgotten", "Prompts that no rollout was written for in time.");
     snapshotsPublished = counter("snapshots_published", "Snapshots published.");
-    snapshotsHeldBack =
-        counter("snapshots_held_back", "Snapshots that were worse than the published one.");
+    for (Reason reason : Reason.values()) {
+      snapshotsHeldBack.put(
+          reason,
+          Counter.builder("snapshots_held_back")
+              .description("Snapshots that did not pass the gate, by the first reason.")
+              .tag("reason", reason.name().toLowerCase(Locale.ROOT))
+              .register(registry));
+    }
     snapshotFailures =
         counter("snapshot_failures", "Snapshots that could not be made or published.");
     checkpoints = counter("checkpoints", "Checkpoints written.");
@@ -156,6 +164,10 @@ final class TrainerMeters {
     set(version, (double) snapshotVersion);
   }
 
+  void heldBack(Reason reason) {
+    snapshotsHeldBack.get(reason).increment();
+  }
+
   Counter softLabels() {
     return softLabels;
   }
@@ -178,10 +190,6 @@ final class TrainerMeters {
 
   Counter rolloutPromptsForgotten() {
     return rolloutPromptsForgotten;
-  }
-
-  Counter snapshotsHeldBack() {
-    return snapshotsHeldBack;
   }
 
   Counter snapshotFailures() {

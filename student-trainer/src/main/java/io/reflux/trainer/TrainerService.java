@@ -92,7 +92,8 @@ public final class TrainerService implements Service {
                           new RefluxException(
                               "reflux.train.teacher: missing (expected: a Hugging Face directory)")));
       TrainingLoop opened =
-          TrainingLoop.open(config, clients, teacher, new TrainerMeters(registry), health);
+          TrainingLoop.open(
+              config, clients, teacher, new TrainerMeters(registry), health, this::tell);
       loop = opened;
       watch = opened.watch();
       health.ready(CHECKPOINT);
@@ -114,6 +115,13 @@ public final class TrainerService implements Service {
   public RunView view() {
     RunWatch begun = watch;
     return begun == null ? starting : begun.view();
+  }
+
+  /** Of the latest snapshot, while nothing more pressing is to be told. */
+  private synchronized void tell(String news) {
+    if (!closed) {
+      status.state("running", config.studentName() + ": " + news);
+    }
   }
 
   /** Where the page, {@code /metrics} and health are, after {@link #start}. */
@@ -232,6 +240,15 @@ public final class TrainerService implements Service {
         config.checkpointInterval(),
         "a positive time");
     require(config.gateTolerance() >= 0, "gate-tolerance", config.gateTolerance(), "0 or more");
+    require(
+        config.gateSegmentMinimum() >= 2,
+        "gate-segment-minimum",
+        config.gateSegmentMinimum(),
+        "2 or more");
+    if (config.gateMinimumAgreement().isPresent()) {
+      double least = config.gateMinimumAgreement().getAsDouble();
+      require(isShare(least), "gate-minimum-agreement", least, "0 to 1");
+    }
     require(config.threads() > 0, "threads", config.threads(), "1 or more");
     require(
         !config.gate() || config.heldOutFraction() > 0,

@@ -83,6 +83,7 @@ final class TrainingLoop implements AutoCloseable {
       LanguageModel teacher,
       TrainerMeters meters,
       Health health,
+      Consumer<String> news,
       Deque<Runnable> opened) {
     this.config = config;
     this.meters = meters;
@@ -131,7 +132,7 @@ final class TrainingLoop implements AutoCloseable {
             config, meters, watch, clients.writer(Topics.TRAINING_PROGRESS, producer), now);
     this.snapshots =
         opened(
-            new SnapshotQueue(new SnapshotMaker(config, teacher, clients), meters, watch),
+            new SnapshotQueue(new SnapshotMaker(config, teacher, clients), meters, watch, news),
             SnapshotQueue::close);
     this.rollouts =
         opened(
@@ -151,6 +152,7 @@ final class TrainingLoop implements AutoCloseable {
    * Opens everything, resumes, and publishes a first snapshot if the channel has none.
    *
    * @param health told whether labels can be read, as {@link #LABELS}
+   * @param news told in a line what became of each snapshot
    * @throws RefluxException one line; nothing stays open
    */
   static TrainingLoop open(
@@ -158,11 +160,12 @@ final class TrainingLoop implements AutoCloseable {
       KafkaClients clients,
       LanguageModel teacher,
       TrainerMeters meters,
-      Health health) {
+      Health health,
+      Consumer<String> news) {
     Deque<Runnable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
-      TrainingLoop loop = new TrainingLoop(config, clients, teacher, meters, health, opened);
+      TrainingLoop loop = new TrainingLoop(config, clients, teacher, meters, health, news, opened);
       loop.snapshots.publishFirst(loop.candidate());
       complete = true;
       return loop;
@@ -198,7 +201,7 @@ final class TrainingLoop implements AutoCloseable {
     snapshots.finish();
     producer.flush();
     checkpoint();
-    progress.finish(training, System.nanoTime(), labelsLag());
+    progress.finish(training, System.nanoTime(), labelsLag(), snapshots.last());
   }
 
   /** Lets go of everything; the last checkpoint is {@link #run}'s. */
@@ -341,7 +344,7 @@ final class TrainingLoop implements AutoCloseable {
         && lettersUnderWay.get() == 0) {
       checkpoint();
     }
-    progress.tick(training, now, labelsLag());
+    progress.tick(training, now, labelsLag(), snapshots.last());
   }
 
   private boolean isSnapshotDue(long now) {

@@ -43,6 +43,8 @@ class TrainerConfigTest {
     assertThat(config.snapshotSteps()).isEmpty();
     assertThat(config.gate()).isTrue();
     assertThat(config.gateTolerance()).isEqualTo(0.01);
+    assertThat(config.gateSegmentMinimum()).isEqualTo(20);
+    assertThat(config.gateMinimumAgreement()).isEmpty();
     assertThat(config.checkpointInterval()).isEqualTo(Duration.ofSeconds(30));
     assertThat(config.recordInterval()).isEqualTo(Duration.ofSeconds(5));
     assertThat(config.seed()).isEqualTo(42);

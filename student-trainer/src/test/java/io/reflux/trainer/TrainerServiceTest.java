@@ -154,6 +154,7 @@ class TrainerServiceTest {
         await(progress, record -> record.getMetrics().get("rollouts_held") >= 1);
 
         await(() -> best().getOrDefault("agreement", 0.0) > 0.9);
+        await(progress, record -> record.getMetrics().containsKey("gate_kl_change_high"));
       } finally {
         service.close();
       }

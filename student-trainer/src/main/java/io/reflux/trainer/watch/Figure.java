@@ -27,6 +27,12 @@ public enum Figure {
   GATE_AGREEMENT(
       Group.QUALITY, Unit.SHARE, "Held-out agreement of the compressed student at the gate"),
   GATE_KL(Group.QUALITY, Unit.NATS, "Held-out forward KL of the compressed student at the gate"),
+  GATE_KL_CHANGE(
+      Group.QUALITY, Unit.NATS, "Held-out forward KL at the gate, less the published one's"),
+  GATE_KL_CHANGE_LOW(
+      Group.QUALITY, Unit.NATS, "Lower end of the confidence interval of the gate's KL change"),
+  GATE_KL_CHANGE_HIGH(
+      Group.QUALITY, Unit.NATS, "Upper end of the confidence interval of the gate's KL change"),
 
   LEARNING_RATE(Group.OPTIMIZER, Unit.NUMBER, "Of the last step"),
   GRADIENT_NORM(Group.OPTIMIZER, Unit.NUMBER, "Length of the gradient before clipping, mean"),

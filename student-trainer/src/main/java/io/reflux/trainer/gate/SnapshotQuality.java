@@ -1,6 +1,8 @@
-package io.reflux.trainer;
+package io.reflux.trainer.gate;
 
+import io.reflux.model.divergence.TeacherStudentDivergence.Result;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -14,29 +16,18 @@ import java.util.Map;
  *     of the chance
  * @param acceptance mean of 1 − TV; NaN without rows that tell, and those of draws do not
  */
-record SnapshotQuality(long positions, double agreement, double kl, double acceptance) {
-  static final SnapshotQuality UNKNOWN = new SnapshotQuality(0, Double.NaN, Double.NaN, Double.NaN);
-
-  boolean isKnown() {
-    return positions > 0;
-  }
-
-  /**
-   * Whether it is not worse.
-   *
-   * @param tolerance relative in KL, absolute in agreement
-   */
-  boolean holdsAgainst(SnapshotQuality published, double tolerance) {
-    // An estimate may be below 0, and a share of it would then ask for more, not for less.
-    return kl <= published.kl + Math.abs(published.kl) * tolerance
-        && agreement >= published.agreement - tolerance;
+public record SnapshotQuality(long positions, double agreement, double kl, double acceptance) {
+  /** Of all sequences together. */
+  public static SnapshotQuality of(List<Result> sequences) {
+    Result total = sequences.stream().reduce(Result.EMPTY, Result::plus);
+    return new SnapshotQuality(total.rows(), total.agreement(), total.klMean(), total.acceptance());
   }
 
   /** As a manifest carries it. */
-  Map<String, Double> figures() {
+  public Map<String, Double> figures() {
     Map<String, Double> figures = new HashMap<>();
     figures.put("positions", (double) positions);
-    if (isKnown()) {
+    if (positions > 0) {
       figures.put("agreement", agreement);
       figures.put("kl", kl);
     }
