@@ -73,11 +73,25 @@ final class FlatTensors {
     }
   }
 
+  /** Adds another device's tensor to one, a part at a time. */
+  void add(NDArray flat, NDArray other, int floats) {
+    for (int done = 0; done < floats; done += PART) {
+      try (NDScope scope = new NDScope()) {
+        scope.suppressNotUsedWarning();
+        NDArray where = TorchArrays.longs(host, range(done, Math.min(PART, floats - done)), 2);
+        kernels.call("gather", flat, other, where);
+      }
+    }
+  }
+
+  /** Makes a tensor equal to another device's. */
+  void copy(NDArray flat, NDArray other) {
+    kernels.call("copy", flat, other).close();
+  }
+
   /** Sets all of a tensor to zero. */
   void clear(NDArray flat) {
-    try (NDArray same = kernels.call("clear", flat)) {
-      same.setName("cleared");
-    }
+    kernels.call("clear", flat).close();
   }
 
   private static long[] range(int from, int length) {

@@ -382,13 +382,15 @@ final class HeadSource {
       """;
 
   /**
-   * Returns what became of each row, and the gradient of h; that of w is added to dw. Logits and
-   * losses are float32, the products of the gradient are of w's type.
+   * Returns what became of each row, and the gradient of h; that of w is added to dw, unless dw is
+   * empty because w is not trained. Logits and losses are float32, the products of the gradient are
+   * of w's type.
    */
   private static final String HEAD =
       """
         def head(self: __torch__.Kernels, h: Tensor, w: Tensor, dw: Tensor, $ROW_SIGNATURE, backward: bool) -> Tuple[Tensor, Tensor]:
           vocabulary = w.size(0)
+          trained = torch.gt(dw.size(0), 0)
           type = ops.prim.dtype(w)
           steps = torch.cpu(plan)
           lines = torch.cpu(terms)
@@ -431,11 +433,13 @@ final class HeadSource {
               if type == 6:
                 _3 = torch.mm(z, w, out=dhc)
                 _4 = torch.mul_(dhc, s)
-                _5 = torch.addmm_(dw, torch.t(z), torch.mul(hc, s))
+                if trained:
+                  _5 = torch.addmm_(dw, torch.t(z), torch.mul(hc, s))
               else:
                 g = torch.to(z, type)
                 _6 = torch.copy_(dhc, torch.mul(torch.mm(g, w), s))
-                _7 = torch.add_(dw, torch.mm(torch.t(g), torch.to(torch.mul(hc, s), type)))
+                if trained:
+                  _7 = torch.add_(dw, torch.mm(torch.t(g), torch.to(torch.mul(hc, s), type)))
           return (torch.cat(results), dh)
       """;
 

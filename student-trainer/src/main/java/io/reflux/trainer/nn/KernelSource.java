@@ -4,12 +4,13 @@ import ai.djl.Device;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
+import io.reflux.trainer.nn.Adaptation.Lora;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Writes the TorchScript of one model shape. All parameters arrive as one flat tensor, and are
- * viewed, never copied.
+ * Writes the TorchScript of one model shape. All parameters arrive as two flat tensors, those that
+ * are trained and those that are not, and are viewed, never copied.
  */
 final class KernelSource {
   private static final String HEADER =
@@ -22,8 +23,22 @@ final class KernelSource {
 
   private static final String LEAVES =
       """
-        def leaves(self: __torch__.Kernels, flat: Tensor) -> List[Tensor]:
+        def leaves(self: __torch__.Kernels, flat: Tensor, frozen: Tensor) -> List[Tensor]:
           p = annotate(List[Tensor], [])
+      """;
+
+  private static final String SUMS =
+      """
+        def sums(self: __torch__.Kernels, flat: Tensor) -> List[Tensor]:
+          p = annotate(List[Tensor], [])
+      """;
+
+  private static final String MERGED =
+      """
+        def merged(self: __torch__.Kernels, flat: Tensor, frozen: Tensor, which: Tensor) -> Tensor:
+          p = self.leaves(flat, frozen)
+          a = int(which[1])
+          return torch.reshape(torch.addmm(p[int(which[0])], p[torch.add(a, 1)], p[a], beta=1, alpha=$ADAPTER_SCALE), [-1])
       """;
 
   private KernelSource() {}
@@ -42,7 +57,9 @@ final class KernelSource {
             "\n",
             HEADER,
             leaves(layout),
-            TrunkSource.of(config, precision),
+            sums(layout),
+            layout.adapters().isEmpty() ? "" : MERGED,
+            TrunkSource.of(config, precision, layout),
             HeadSource.of(),
             PassSource.of(checkpointEvery),
             OptimizerSource.of(optimizer, device.isGpu()));
@@ -55,11 +72,27 @@ final class KernelSource {
     StringBuilder source = new StringBuilder();
     source.append(LEAVES);
     for (TensorInfo tensor : layout.tensors()) {
-      source.append(
-          "    _0 = torch.append(p, torch.view(torch.narrow(flat, 0, %d, %d), %s))\n"
-              .formatted(layout.offset(tensor.name()), tensor.elements(), tensor.shape()));
+      source.append(view(layout.isTrained(tensor.name()) ? "flat" : "frozen", tensor, layout));
     }
     return source.append("    return p\n").toString();
+  }
+
+  /** The same for gradients: nothing, one-dimensional, where a tensor is frozen. */
+  private static String sums(ParameterLayout layout) {
+    StringBuilder source = new StringBuilder();
+    source.append(SUMS);
+    for (TensorInfo tensor : layout.tensors()) {
+      source.append(
+          layout.isTrained(tensor.name())
+              ? view("flat", tensor, layout)
+              : "    _0 = torch.append(p, torch.narrow(flat, 0, 0, 0))\n");
+    }
+    return source.append("    return p\n").toString();
+  }
+
+  private static String view(String buffer, TensorInfo tensor, ParameterLayout layout) {
+    return "    _0 = torch.append(p, torch.view(torch.narrow(%s, 0, %d, %d), %s))\n"
+        .formatted(buffer, layout.offset(tensor.name()), tensor.elements(), tensor.shape());
   }
 
   private static String substitute(
@@ -77,6 +110,15 @@ final class KernelSource {
     put(values, "LAYERS", config.layers());
     put(values, "SEGMENT_LAYERS", segment);
     put(values, "SEGMENTS", (config.layers() + segment - 1) / segment);
+    int firstSegment = firstTrainedLayer(config, layout) / segment;
+    boolean embedding = layout.isTrained(TensorNames.EMBEDDING);
+    put(values, "FIRST_SEGMENT", firstSegment);
+    put(values, "FIRST_LAYER", firstSegment * segment);
+    // The last segment whose input needs no gradient.
+    put(values, "LAST_BLIND", embedding ? -1 : firstSegment);
+    if (layout.adaptation() instanceof Lora lora) {
+      put(values, "ADAPTER_SCALE", lora.scale());
+    }
     put(values, "FINAL_NORM", layout.index(TensorNames.FINAL_NORM));
     put(values, "HEAD", layout.index(TensorNames.head(config)));
     int first = layout.index(TensorNames.inputNorm(0));
@@ -105,6 +147,23 @@ final class KernelSource {
       result = result.replace("$" + value[0], value[1]);
     }
     return result;
+  }
+
+  /** Where the way back ends: 0 if the embeddings are trained. */
+  private static int firstTrainedLayer(ModelConfig config, ParameterLayout layout) {
+    int first = config.layers() - 1;
+    for (int layer = config.layers() - 1; layer >= 0; layer--) {
+      int begin = layout.index(TensorNames.inputNorm(layer));
+      int end =
+          layer + 1 < config.layers()
+              ? layout.index(TensorNames.inputNorm(layer + 1))
+              : layout.index(TensorNames.FINAL_NORM);
+      boolean trained =
+          layout.tensors().subList(begin, end).stream()
+              .anyMatch(tensor -> layout.isTrained(tensor.name()));
+      first = trained ? layer : first;
+    }
+    return layout.isTrained(TensorNames.EMBEDDING) ? 0 : first;
   }
 
   private static String at(ParameterLayout layout, String name, int first) {

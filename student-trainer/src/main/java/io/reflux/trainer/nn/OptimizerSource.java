@@ -32,8 +32,12 @@ final class OptimizerSource {
         def clear(self: __torch__.Kernels, flat: Tensor) -> Tensor:
           return torch.zero_(flat)
 
-        def gather(self: __torch__.Kernels, flat: Tensor, other: Tensor) -> Tensor:
-          return torch.add_(flat, torch.to(other, flat))
+        def gather(self: __torch__.Kernels, flat: Tensor, other: Tensor, where: Tensor) -> Tensor:
+          part = torch.narrow(flat, 0, int(where[0]), int(where[1]))
+          return torch.add_(part, torch.to(torch.narrow(other, 0, int(where[0]), int(where[1])), flat))
+
+        def copy(self: __torch__.Kernels, flat: Tensor, other: Tensor) -> Tensor:
+          return torch.copy_(flat, other)
       """;
 
   /**

@@ -26,13 +26,13 @@ final class PassSource {
           x = torch.embedding(p[0], ids)
           return self.forward_layers(x, p, 0, $LAYERS, c, s, sizes, shapes, spreads, keeps)
 
-        def logits(self: __torch__.Kernels, flat: Tensor, cos: Tensor, sin: Tensor, $SIGNATURE) -> Tensor:
-          p = self.leaves(torch.detach(flat))
+        def logits(self: __torch__.Kernels, flat: Tensor, frozen: Tensor, cos: Tensor, sin: Tensor, $SIGNATURE) -> Tensor:
+          p = self.leaves(torch.detach(flat), torch.detach(frozen))
           h = torch.rms_norm(self.trunk(p, cos, sin, $ARGUMENTS), [$HIDDEN], p[$FINAL_NORM], $EPSILON)
           return torch.linear(h, p[$HEAD])
 
-        def measure(self: __torch__.Kernels, flat: Tensor, cos: Tensor, sin: Tensor, $SIGNATURE, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
-          p = self.leaves(torch.detach(flat))
+        def measure(self: __torch__.Kernels, flat: Tensor, frozen: Tensor, cos: Tensor, sin: Tensor, $SIGNATURE, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
+          p = self.leaves(torch.detach(flat), torch.detach(frozen))
           x = torch.index_select(self.trunk(p, cos, sin, $ARGUMENTS), 0, rows)
           h = torch.rms_norm(x, [$HIDDEN], p[$FINAL_NORM], $EPSILON)
           stats, dh = self.head(h, p[$HEAD], p[$HEAD], $ROW_ARGUMENTS, False)
@@ -52,28 +52,30 @@ final class PassSource {
   /**
    * Forward and back. Without checkpoints a segment is a layer whose graph waits in {@code
    * outputs}; with them it is {@code n} layers of which only the input waits, and which run again.
+   * What is frozen has no gradient, and the way back ends where nothing below is trained.
    */
   private static final String ACCUMULATE =
       """
-        def accumulate(self: __torch__.Kernels, flat: Tensor, gradients: Tensor, cos: Tensor, sin: Tensor, $SIGNATURE, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
+        def accumulate(self: __torch__.Kernels, flat: Tensor, frozen: Tensor, gradients: Tensor, cos: Tensor, sin: Tensor, $SIGNATURE, rows: Tensor, $ROW_SIGNATURE) -> Tensor:
       $PREPARE
-          p = self.leaves(torch.detach(flat))
-          sums = self.leaves(gradients)
+          p = self.leaves(torch.detach(flat), torch.detach(frozen))
+          sums = self.sums(gradients)
           leaves = annotate(List[Tensor], [])
           for i in range(len(p)):
-            _0 = torch.append(leaves, torch.requires_grad_(torch.detach(p[i]), True))
+            _0 = torch.append(leaves, torch.requires_grad_(torch.detach(p[i]), torch.gt(sums[i].size(0), 0)))
           inputs = annotate(List[Tensor], [])
           outputs = annotate(List[Tensor], [])
           x = torch.embedding(p[0], ids)
-          for j in range($SEGMENTS):
+          x = self.forward_layers(x, p, 0, $FIRST_LAYER, c, s, sizes, shapes, spreads, keeps)
+          for j in range($FIRST_SEGMENT, $SEGMENTS):
             first = torch.mul(j, $SEGMENT_LAYERS)
             last = min(torch.add(first, $SEGMENT_LAYERS), $LAYERS)
       $KEEP
           x = torch.requires_grad_(torch.detach(x), True)
           h = torch.rms_norm(torch.index_select(x, 0, rows), [$HIDDEN], leaves[$FINAL_NORM], $EPSILON)
           stats, dh = self.head(torch.detach(h), p[$HEAD], sums[$HEAD], $ROW_ARGUMENTS, True)
-          g = self.back(h, x, leaves[$FINAL_NORM:torch.add($FINAL_NORM, 1)], sums[$FINAL_NORM:torch.add($FINAL_NORM, 1)], dh)
-          for k in range($SEGMENTS):
+          g = self.back(h, x, True, leaves[$FINAL_NORM:torch.add($FINAL_NORM, 1)], sums[$FINAL_NORM:torch.add($FINAL_NORM, 1)], dh)
+          for k in range(torch.sub($SEGMENTS, $FIRST_SEGMENT)):
             j = torch.sub(torch.sub($SEGMENTS, 1), k)
             first = torch.mul(j, $SEGMENT_LAYERS)
             last = min(torch.add(first, $SEGMENT_LAYERS), $LAYERS)
@@ -81,27 +83,36 @@ final class PassSource {
       $AGAIN
             begin = torch.add(1, torch.mul(first, $LAYER_TENSORS))
             end = torch.add(1, torch.mul(last, $LAYER_TENSORS))
-            g = self.back(y, x, leaves[begin:end], sums[begin:end], g)
-          _1 = torch.index_add_(sums[0], 0, ids, g)
+            g = self.back(y, x, torch.gt(j, $LAST_BLIND), leaves[begin:end], sums[begin:end], g)
+          if torch.gt(sums[0].size(0), 0):
+            _1 = torch.index_add_(sums[0], 0, ids, g)
           return stats
 
-        def back(self: __torch__.Kernels, y: Tensor, x: Tensor, leaves: List[Tensor], sums: List[Tensor], upstream: Tensor) -> Tensor:
-          sources = [x]
+        def back(self: __torch__.Kernels, y: Tensor, x: Tensor, further: bool, leaves: List[Tensor], sums: List[Tensor], upstream: Tensor) -> Tensor:
+          sources = annotate(List[Tensor], [])
+          targets = annotate(List[Tensor], [])
           for i in range(len(leaves)):
-            _0 = torch.append(sources, leaves[i])
+            if torch.gt(sums[i].size(0), 0):
+              _0 = torch.append(sources, leaves[i])
+              _1 = torch.append(targets, sums[i])
+          if further:
+            _2 = torch.append(sources, x)
           given = annotate(List[Optional[Tensor]], [])
-          _1 = torch.append(given, upstream)
+          _3 = torch.append(given, upstream)
           found = torch.grad([y], sources, given, False, False, False)
-          for i in range(len(leaves)):
-            g = found[torch.add(i, 1)]
+          for i in range(len(targets)):
+            g = found[i]
             if torch.__isnot__(g, None):
-              _2 = torch.add_(sums[i], unchecked_cast(Tensor, g))
-          return unchecked_cast(Tensor, found[0])
+              _4 = torch.add_(targets[i], unchecked_cast(Tensor, g))
+          down = upstream
+          if further:
+            down = unchecked_cast(Tensor, found[len(targets)])
+          return down
       """;
 
   private static final String KEEP_GRAPH =
       """
-            x = torch.requires_grad_(torch.detach(x), True)
+            x = torch.requires_grad_(torch.detach(x), torch.gt(j, $LAST_BLIND))
             _3 = torch.append(inputs, x)
             x = self.forward_layers(x, leaves, first, last, c, s, sizes, shapes, spreads, keeps)
             _4 = torch.append(outputs, x)
@@ -120,7 +131,7 @@ final class PassSource {
 
   private static final String RUN_AGAIN =
       """
-            x = torch.requires_grad_(torch.detach(x), True)
+            x = torch.requires_grad_(torch.detach(x), torch.gt(j, $LAST_BLIND))
             y = self.forward_layers(x, leaves, first, last, c, s, sizes, shapes, spreads, keeps)
       """;
 

@@ -2,7 +2,9 @@ package io.reflux.trainer.nn;
 
 import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.Weights;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A model that learns, on one device or on several. Gradients of batches add up until {@link
@@ -12,6 +14,26 @@ import java.util.List;
  * thread.
  */
 public interface Trainable extends AutoCloseable {
+  /**
+   * Copies weights into a model that has taken no updates.
+   *
+   * @param devices names as {@link ModelOptions#device()} has them, separated by commas, instead of
+   *     the options' own; with several, each has its own {@link ModelOptions#threads()}
+   * @throws io.reflux.model.ModelException if the machine lacks a device, the model cannot be
+   *     adapted so, or there is no room to offload to
+   */
+  static Trainable on(
+      String devices,
+      ModelConfig config,
+      Weights weights,
+      Optimizer optimizer,
+      ModelOptions options) {
+    List<String> names = Stream.of(devices.split(",", -1)).map(String::strip).toList();
+    return names.size() == 1
+        ? new TrainableModel(config, weights, optimizer, options.withDevice(names.get(0)))
+        : new DataParallel(config, weights, optimizer, options, names);
+  }
+
   /** Its shape. */
   ModelConfig config();
 

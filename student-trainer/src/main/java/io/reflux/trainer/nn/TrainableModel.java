@@ -6,6 +6,7 @@ import ai.djl.ndarray.NDScope;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.Weights;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -21,6 +22,7 @@ import java.util.Map;
  */
 public final class TrainableModel implements Trainable {
   private static final String PARAMETERS = "parameters";
+  private static final String FROZEN = "frozen";
 
   private final ModelConfig config;
   private final Optimizer optimizer;
@@ -29,19 +31,30 @@ public final class TrainableModel implements Trainable {
   private final NDManager manager;
   private final TorchModule kernels;
   private final NDArray parameters;
+  private final NDArray frozen;
   private final NDArray gradients;
   private final FlatTensors flats;
-  private final OptimizerState state;
+  private final OptimizerState state; // null in a replica, which takes no steps of its own
   private final RotaryTables rotary;
   private Thread prepared;
 
   /**
    * Copies weights into a model that has taken no updates.
    *
-   * @throws ModelException if the machine has no such device
+   * @throws ModelException if the machine has no such device, the model cannot be adapted so, or
+   *     there is no room to offload to
    */
   public TrainableModel(
       ModelConfig config, Weights weights, Optimizer optimizer, ModelOptions options) {
+    this(config, weights, optimizer, options, false);
+  }
+
+  private TrainableModel(
+      ModelConfig config,
+      Weights weights,
+      Optimizer optimizer,
+      ModelOptions options,
+      boolean replica) {
     if (config.heads() % config.keyValueHeads() != 0) {
       throw new ModelException(
           "num_key_value_heads: %d (expected: a divisor of %d heads)"
@@ -50,16 +63,20 @@ public final class TrainableModel implements Trainable {
     this.config = config;
     this.optimizer = optimizer;
     this.options = options;
-    this.layout = new ParameterLayout(config);
+    this.layout = new ParameterLayout(config, options.adaptation());
     this.manager = Torch.newManager(options.device());
     this.kernels =
         new TorchModule(
             manager, KernelSource.of(config, layout, optimizer, options, manager.getDevice()));
     this.parameters = TorchArrays.floats(manager, layout.flatten(weights), layout.floats());
+    this.frozen = TorchArrays.floats(manager, layout.flattenFrozen(weights), layout.frozenFloats());
     this.gradients = TorchArrays.zeros(manager, layout.floats());
     this.flats = new FlatTensors(manager, kernels);
     this.state =
-        new OptimizerState(optimizer, options.offload(), layout, manager, kernels, parameters);
+        replica
+            ? null
+            : new OptimizerState(
+                optimizer, options.offload(), layout, manager, kernels, parameters);
     this.rotary = new RotaryTables(config, manager);
   }
 
@@ -70,12 +87,12 @@ public final class TrainableModel implements Trainable {
 
   @Override
   public long parameterCount() {
-    return layout.tensors().stream().mapToLong(tensor -> tensor.elements()).sum();
+    return layout.modelTensors().stream().mapToLong(tensor -> tensor.elements()).sum();
   }
 
   @Override
   public long trainedParameterCount() {
-    return parameterCount();
+    return layout.trainedElements();
   }
 
   @Override
@@ -92,6 +109,7 @@ public final class TrainableModel implements Trainable {
       scope.suppressNotUsedWarning();
       List<NDArray> inputs = new ArrayList<>();
       inputs.add(evaluated);
+      inputs.add(frozen);
       inputs.add(rotary.cosines());
       inputs.add(rotary.sines());
       inputs.addAll(Packing.of(tokenIds).tensors(manager));
@@ -140,7 +158,31 @@ public final class TrainableModel implements Trainable {
   @Override
   public MemoryWeights export() {
     prepareThread();
-    return layout.unflatten(flats.read(state.evaluated(parameters), layout.floats()));
+    NDArray evaluated = state.evaluated(parameters);
+    MemoryWeights.Builder weights = MemoryWeights.builder();
+    for (TensorInfo tensor : layout.modelTensors()) {
+      weights.floats(tensor.name(), ParameterLayout.shape(tensor), exported(tensor, evaluated));
+    }
+    return weights.build();
+  }
+
+  private float[] exported(TensorInfo tensor, NDArray evaluated) {
+    float[] values = new float[Math.toIntExact(tensor.elements())];
+    for (Adapter adapter : layout.adapters()) {
+      if (adapter.matrix().equals(tensor.name())) {
+        long[] which = {layout.index(tensor.name()), layout.index(adapter.a().name())};
+        try (NDScope scope = new NDScope()) {
+          scope.suppressNotUsedWarning();
+          NDArray places = TorchArrays.longs(manager, which, 2);
+          NDArray merged = kernels.call("merged", evaluated, frozen, places);
+          flats.read(merged, 0, values, 0, values.length);
+        }
+        return values;
+      }
+    }
+    NDArray buffer = layout.isTrained(tensor.name()) ? evaluated : frozen;
+    flats.read(buffer, layout.offset(tensor.name()), values, 0, values.length);
+    return values;
   }
 
   @Override
@@ -148,15 +190,27 @@ public final class TrainableModel implements Trainable {
     prepareThread();
     Map<String, float[]> tensors = new HashMap<>(state.tensors());
     tensors.put(PARAMETERS, flats.read(parameters, layout.floats()));
+    if (layout.frozenFloats() > 0) {
+      tensors.put(FROZEN, flats.read(frozen, layout.frozenFloats()));
+    }
     return new ModelState(
-        optimizer.name(), Adaptation.FULL.toString(), updates(), state.numbers(), tensors);
+        optimizer.name(), options.adaptation().toString(), updates(), state.numbers(), tensors);
   }
 
   @Override
   public void restore(ModelState from) {
     prepareThread();
+    if (!from.adaptation().equals(options.adaptation().toString())) {
+      throw new ModelException(
+          "training state: adaptation %s (expected: %s, as configured)"
+              .formatted(from.adaptation(), options.adaptation()));
+    }
     float[] values = FlatTensors.require(from, PARAMETERS, layout.floats());
     state.check(from);
+    if (layout.frozenFloats() > 0) {
+      float[] still = FlatTensors.require(from, FROZEN, layout.frozenFloats());
+      flats.write(frozen, 0, still, 0, still.length);
+    }
     flats.write(parameters, 0, values, 0, values.length);
     state.restore(from);
     discard();
@@ -168,9 +222,30 @@ public final class TrainableModel implements Trainable {
     return layout.unflatten(flats.read(gradients, layout.floats()));
   }
 
+  /** A model for another device, which only gathers gradients. */
+  static TrainableModel replica(
+      ModelConfig config, Weights weights, Optimizer optimizer, ModelOptions options) {
+    return new TrainableModel(config, weights, optimizer, options, true);
+  }
+
+  /** Adds a replica's gradients to the own ones, and sets them to zero. */
+  void takeGradients(TrainableModel replica) {
+    prepareThread();
+    flats.add(gradients, replica.gradients, layout.floats());
+    flats.clear(replica.gradients);
+  }
+
+  /** Becomes equal in all weights. */
+  void takeParameters(TrainableModel other) {
+    flats.copy(parameters, other.parameters);
+    flats.copy(frozen, other.frozen);
+  }
+
   @Override
   public void close() {
-    state.close();
+    if (state != null) {
+      state.close();
+    }
     kernels.close();
     manager.close();
   }
@@ -187,6 +262,7 @@ public final class TrainableModel implements Trainable {
       scope.suppressNotUsedWarning();
       List<NDArray> inputs = new ArrayList<>();
       inputs.add(weights);
+      inputs.add(frozen);
       if (backward) {
         inputs.add(gradients);
       }
@@ -203,7 +279,7 @@ public final class TrainableModel implements Trainable {
 
   /** Those that gradients are taken at, or those to measure. */
   private NDArray weights(boolean backward) {
-    if (backward) {
+    if (backward && state != null) {
       state.forgetAverage();
     }
     return backward ? parameters : state.evaluated(parameters);

@@ -1,6 +1,8 @@
 package io.reflux.trainer.nn;
 
 import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.TensorNames;
+import java.util.stream.Collectors;
 
 /**
  * The TorchScript from token ids to the last hidden states. Tokens lie flat, [tokens, hidden],
@@ -19,7 +21,9 @@ final class TrunkSource {
           return x
 
         def project(self: __torch__.Kernels, h: Tensor, p: List[Tensor], index: int, bias: Optional[Tensor]) -> Tensor:
-          return torch.linear(h, p[index], bias)
+          y = torch.linear(h, p[index], bias)
+      $ADAPT
+          return y
       """;
 
   private static final String HALF =
@@ -34,6 +38,7 @@ final class TrunkSource {
           y = torch.linear(torch.to(h, 15), torch.to(p[index], 15))
           if torch.__isnot__(bias, None):
             y = torch.add(y, torch.to(unchecked_cast(Tensor, bias), 15))
+      $ADAPT
           return y
       """;
 
@@ -128,6 +133,33 @@ final class TrunkSource {
           return torch.add(x, self.project(m, p, $DOWN, None))
       """;
 
+  private static final String ADAPT =
+      """
+          y = self.adapt(y, h, p, index)
+      """;
+
+  /**
+   * What a matrix's adapter adds, if it has one (arXiv 2106.09685): y + scale·(hAᵀ)Bᵀ, scaled where
+   * it is narrow.
+   */
+  private static final String ADAPTER =
+      """
+        def adapt(self: __torch__.Kernels, y: Tensor, h: Tensor, p: List[Tensor], index: int) -> Tensor:
+          a = 0
+      $PAIRS
+          if torch.gt(a, 0):
+            inner = torch.linear(self.narrow(h), self.narrow(p[a]))
+            inner = torch.mul(inner, $ADAPTER_SCALE)
+            y = torch.add(y, torch.linear(inner, self.narrow(p[torch.add(a, 1)])))
+          return y
+      """;
+
+  private static final String PAIR =
+      """
+          if torch.eq(index, %d):
+            a = %d
+      """;
+
   private static final String QK_NORM =
       """
           q = torch.rms_norm(q, [$HEAD_SIZE], p[$QUERY_NORM], $EPSILON)
@@ -175,14 +207,30 @@ final class TrunkSource {
 
   private TrunkSource() {}
 
-  static String of(ModelConfig config, Precision precision) {
+  static String of(ModelConfig config, Precision precision, ParameterLayout layout) {
+    boolean adapted = !layout.adapters().isEmpty();
+    String projection = precision == Precision.BF16 ? HALF : WIDE;
     return String.join(
         "\n",
-        precision == Precision.BF16 ? HALF : WIDE,
+        projection.replace("$ADAPT\n", adapted ? ADAPT : ""),
+        adapted ? ADAPTER.replace("$PAIRS\n", pairs(layout)) : "",
         ROTATE,
         config.slidingWindow().isPresent() ? ATTEND_WINDOW : ATTEND_ALL,
         GROUPS.replace("$EXPAND\n", config.heads() == config.keyValueHeads() ? "" : EXPAND),
         LAYER.replace("$QK_NORM\n", config.qkNorm() ? QK_NORM : ""),
         PLAN);
+  }
+
+  /** Which tensor of a layer has its A where; the same in every layer. */
+  private static String pairs(ParameterLayout layout) {
+    int first = layout.index(TensorNames.inputNorm(0));
+    return layout.adapters().stream()
+        .filter(adapter -> adapter.layer() == 0)
+        .map(
+            adapter ->
+                PAIR.formatted(
+                    layout.index(adapter.matrix()) - first,
+                    layout.index(adapter.a().name()) - first))
+        .collect(Collectors.joining());
   }
 }
