@@ -116,6 +116,11 @@ final class RowTargets {
 
   /** In the order of the kernel's inputs. */
   List<NDArray> tensors(NDManager manager) {
+    return tensors(manager, ChunkSize.of(manager.getDevice(), vocabularySize));
+  }
+
+  /** With chunks of a given size. */
+  List<NDArray> tensors(NDManager manager, ChunkSize size) {
     List<HeadTerms> terms = new ArrayList<>();
     int[] firstTerms = new int[segments.size()];
     int lines = 0;
@@ -125,7 +130,7 @@ final class RowTargets {
       terms.add(segments.get(i).terms);
     }
     double[] table = terms.stream().flatMapToDouble(HeadTerms::table).toArray();
-    long[] plan = plan(firstTerms, ChunkSize.of(manager.getDevice(), vocabularySize));
+    long[] plan = plan(firstTerms, size);
     return List.of(
         TorchArrays.longs(manager, tokens, rows),
         TorchArrays.floats(manager, facts, rows, HeadSource.FACTS),
