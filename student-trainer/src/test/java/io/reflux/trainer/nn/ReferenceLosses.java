@@ -22,39 +22,12 @@ final class ReferenceLosses {
       double[][] logits = ReferenceForward.logits(config, weights, sequence.tokenIds());
       for (int row = 0; row < sequence.rows(); row++) {
         int position = sequence.firstPosition() + row;
-        double[] logq = ReferenceForward.logSoftmax(logits[position - 1]);
-        double loss = -logq[sequence.tokenIds()[position]];
-        if (sequence.targets() instanceof NamedTargets named) {
-          double share = sequence.objective().crossEntropyShare();
-          loss = share * loss + (1 - share) * coarsenedKl(named, row, logq);
-        }
-        sum += sequence.weight(row) * loss;
+        double[] z = logits[position - 1];
+        sum += ReferenceObjective.row(sequence, row, z, z);
         total += sequence.weight(row);
       }
     }
     return total == 0 ? 0 : sum / total;
-  }
-
-  static double coarsenedKl(NamedTargets targets, int row, double[] logq) {
-    double kl = 0;
-    boolean[] named = new boolean[logq.length];
-    for (int j = 0; j < targets.k(); j++) {
-      int id = targets.ids()[row * targets.k() + j];
-      if (named[id]) {
-        continue; // fills up
-      }
-      double logp = targets.logprobs()[row * targets.k() + j];
-      named[id] = true;
-      kl += Math.exp(logp) * (logp - logq[id]);
-    }
-    double tail = targets.tailLogMass()[row];
-    double rest = 0;
-    for (int id = 0; id < logq.length; id++) {
-      rest += named[id] ? 0 : Math.exp(logq[id]);
-    }
-    kl += targets.klOffsets() == null ? 0 : targets.klOffsets()[row];
-    boolean hasTail = tail >= -30 && rest > 0;
-    return hasTail ? kl + Math.exp(tail) * (tail - Math.log(rest)) : kl;
   }
 
   static int[] ids(Random random, int length, int vocabulary) {

@@ -13,6 +13,7 @@ import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.reference.ReferenceForward;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -272,8 +273,8 @@ class TrainableModelTest {
   }
 
   /**
-   * Different lengths, k from 1 to V, draws, an absent and an unknown tail, masked rows, and one
-   * without a teacher.
+   * Different lengths, objectives, temperatures, k from 1 to V, draws, an absent and an unknown
+   * tail, masked rows, and one without a teacher.
    */
   private static List<TrainingSequence> raggedBatch(ModelConfig config, int seed) {
     Random random = new Random(seed);
@@ -307,7 +308,27 @@ class TrainableModelTest {
             new float[] {1, 0, 2, 1, 1},
             MIXED,
             null),
+        labelled(Labels.DENSE, Objective.parse("jsd:0.3", 0), 2, vocabulary, random),
+        labelled(Labels.SUPPORT, Objective.parse("reverse-kl", 0.1), 1, vocabulary, random),
+        labelled(
+            Labels.TOP_K,
+            Objective.parse("0.5*skewed-kl:0.1+0.5*skewed-reverse-kl:0.1", 0.3),
+            0.8,
+            vocabulary,
+            random),
         TrainingSequence.of(ReferenceLosses.ids(random, 6, vocabulary)));
+  }
+
+  private static TrainingSequence labelled(
+      Labels labels, Objective objective, double temperature, int vocabulary, Random random) {
+    int[] ids = ReferenceLosses.ids(random, 8, vocabulary);
+    double[][] teacher = new double[3][];
+    for (int row = 0; row < teacher.length; row++) {
+      teacher[row] = random.doubles(vocabulary, -3, 3).toArray();
+    }
+    int[] tokens = Arrays.copyOfRange(ids, 5, 8);
+    Targets targets = labels.of(teacher, tokens, temperature, random);
+    return new TrainingSequence(ids, 5, targets, null, objective, null);
   }
 
   private static NamedTargets topOf(ModelConfig config, Weights weights, int[] ids, int k) {
