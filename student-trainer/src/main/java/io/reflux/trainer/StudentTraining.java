@@ -7,9 +7,8 @@ import io.reflux.schemas.avro.Stage;
 import io.reflux.trainer.nn.AdamW;
 import io.reflux.trainer.nn.Batch;
 import io.reflux.trainer.nn.Losses;
-import io.reflux.trainer.nn.ModelOptions;
 import io.reflux.trainer.nn.Objective;
-import io.reflux.trainer.nn.TrainableModel;
+import io.reflux.trainer.nn.Trainable;
 import io.reflux.trainer.nn.TrainingSequence;
 import io.reflux.trainer.pretrain.LengthBuckets;
 import java.util.ArrayList;
@@ -28,7 +27,7 @@ public final class StudentTraining implements AutoCloseable {
   private static final int VALIDATION_SEQUENCES = 128;
 
   private final TrainerConfig config;
-  private final TrainableModel model;
+  private final Trainable model;
   private final Objective objective;
   private final RandomBits random;
   private final ReplayBuffer replay;
@@ -53,9 +52,7 @@ public final class StudentTraining implements AutoCloseable {
   public StudentTraining(TrainerConfig config, ModelConfig student, Weights weights) {
     this.config = config;
     AdamW adamW = new AdamW(0.9, 0.95, 1e-8, config.weightDecay(), config.maxGradientNorm());
-    this.model =
-        new TrainableModel(
-            student, weights, adamW, ModelOptions.DEFAULT.withThreads(config.threads()));
+    this.model = StudentModel.open(config, student, weights, adamW);
     this.objective = Objective.forwardKl(config.crossEntropyShare());
     this.random = new RandomBits(config.seed());
     this.replay = new ReplayBuffer(config.replaySize(), config.recentSize(), config.recentShare());
@@ -124,9 +121,13 @@ public final class StudentTraining implements AutoCloseable {
         drawn.stream().map(sequence -> sequence.toTraining(objective)).toList();
     double total = Batch.totalWeight(sequences);
     Losses losses = Losses.NONE;
+    List<Batch> batches = new ArrayList<>();
     for (List<TrainingSequence> part : LengthBuckets.cut(sequences, config.batchTokens())) {
       Batch batch = new Batch(part, model.config().vocabularySize(), total);
-      losses = losses.plus(model.accumulate(batch));
+      batches.add(batch);
+    }
+    for (Losses part : model.accumulate(batches)) {
+      losses = losses.plus(part);
     }
     double learningRate =
         config.learningRate() * Math.min(1, (step + 1.0) / Math.max(1, config.warmUpSteps()));

@@ -1,5 +1,6 @@
 package io.reflux.trainer;
 
+import io.reflux.trainer.nn.Precision;
 import io.smallrye.config.ConfigMapping;
 import io.smallrye.config.WithDefault;
 import java.nio.file.Path;
@@ -162,9 +163,60 @@ public interface TrainerConfig {
   @WithDefault("42")
   long seed();
 
-  /** Threads of libtorch. */
+  /** Threads of libtorch, a device. */
   @WithDefault("1")
   int threads();
+
+  /**
+   * Where the student is trained: cpu, cuda:N, or several separated by commas, which share a step's
+   * sequences.
+   */
+  @WithDefault("cpu")
+  String devices();
+
+  /** What matrices are multiplied in: f32, bf16, or auto: bf16 where the hardware has it. */
+  @WithDefault("auto")
+  Precision precision();
+
+  /**
+   * Layers between the activations that a step keeps; the others are computed again on the way
+   * back. 0 keeps all: the fastest, and the most memory.
+   */
+  @WithDefault("0")
+  int checkpointEvery();
+
+  /**
+   * Where the optimizer's state is between updates: none: beside the weights; host: in memory, off
+   * the device; disk: in a scratch file in the data directory. The result is the same.
+   */
+  @WithDefault("none")
+  String offload();
+
+  /** The first so many layers are not trained, and need neither gradients nor moments. */
+  @WithDefault("0")
+  int frozenLayers();
+
+  /** Whether the embeddings stay with frozen layers; a head that is tied to them then does too. */
+  @WithDefault("true")
+  boolean frozenEmbeddings();
+
+  /** Low-rank adapters instead of the student's own weights. */
+  Lora lora();
+
+  /** Low-rank adapters: what is trained is small, what is published has them merged. */
+  interface Lora {
+    /** Rank of the adapters; 0 trains the student's own weights. */
+    @WithDefault("0")
+    int rank();
+
+    /** Their strength: what they add is multiplied by alpha over rank. */
+    @WithDefault("16")
+    double alpha();
+
+    /** Matrices that have one. */
+    @WithDefault("q,k,v,o,gate,up,down")
+    String targets();
+  }
 
   /** The page, metrics and health. */
   Http http();

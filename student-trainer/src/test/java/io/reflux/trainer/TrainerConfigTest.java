@@ -2,6 +2,7 @@ package io.reflux.trainer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.reflux.trainer.nn.Precision;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
@@ -49,6 +50,15 @@ class TrainerConfigTest {
     assertThat(config.recordInterval()).isEqualTo(Duration.ofSeconds(5));
     assertThat(config.seed()).isEqualTo(42);
     assertThat(config.threads()).isEqualTo(1);
+    assertThat(config.devices()).isEqualTo("cpu");
+    assertThat(config.precision()).isEqualTo(Precision.AUTO);
+    assertThat(config.checkpointEvery()).isZero();
+    assertThat(config.offload()).isEqualTo("none");
+    assertThat(config.frozenLayers()).isZero();
+    assertThat(config.frozenEmbeddings()).isTrue();
+    assertThat(config.lora().rank()).isZero();
+    assertThat(config.lora().alpha()).isEqualTo(16);
+    assertThat(config.lora().targets()).isEqualTo("q,k,v,o,gate,up,down");
     assertThat(config.http().host()).isEqualTo("127.0.0.1");
     assertThat(config.http().port()).isEqualTo(7074);
   }
