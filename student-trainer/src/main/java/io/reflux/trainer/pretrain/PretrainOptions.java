@@ -12,7 +12,7 @@ import java.util.Optional;
  * @param budget wall-clock time at most; the learning rate comes down in time for it
  * @param learningRate peak, after the warm-up
  * @param warmUpShare of all steps
- * @param batchTokens tokens a step, padding included
+ * @param batchTokens tokens a step
  * @param promptWeight weight of a prompt token's loss, where a response token's is 1
  * @param validationShare of the exchanges, chosen by hash of the prompt; never trained on
  * @param validationEverySteps steps between validations

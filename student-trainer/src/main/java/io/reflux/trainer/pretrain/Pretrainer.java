@@ -30,7 +30,7 @@ import java.util.stream.Stream;
 
 /**
  * Trains a tokenizer and a small Llama model on prompts and responses by next-token cross-entropy:
- * AdamW, linear warm-up, cosine decay to a tenth, batches of like lengths.
+ * AdamW, linear warm-up, cosine decay to a tenth, shuffled batches without padding.
  *
  * <p>Exchanges whose prompts are equal land on the same side of the validation split.
  */

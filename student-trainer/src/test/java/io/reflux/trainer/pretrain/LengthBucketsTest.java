@@ -19,14 +19,25 @@ class LengthBucketsTest {
       @ForAll long seed) {
     List<TrainingSequence> sequences = new ArrayList<>();
     lengths.forEach(length -> sequences.add(TrainingSequence.of(new int[length])));
-    List<List<TrainingSequence>> batches =
-        LengthBuckets.shuffled(sequences, batchTokens, new Random(seed));
-    assertThat(batches.stream().flatMap(List::stream))
-        .usingElementComparator((a, b) -> a == b ? 0 : 1)
-        .containsExactlyInAnyOrderElementsOf(sequences);
-    for (List<TrainingSequence> batch : batches) {
-      int longest = batch.stream().mapToInt(sequence -> sequence.tokenIds().length).max().orElse(0);
-      assertThat(batch.size() == 1 || longest * batch.size() <= batchTokens).isTrue();
+    for (List<List<TrainingSequence>> batches :
+        List.of(
+            LengthBuckets.shuffled(sequences, batchTokens, new Random(seed)),
+            LengthBuckets.cut(sequences, batchTokens))) {
+      assertThat(batches.stream().flatMap(List::stream))
+          .usingElementComparator((a, b) -> a == b ? 0 : 1)
+          .containsExactlyInAnyOrderElementsOf(sequences);
+      for (List<TrainingSequence> batch : batches) {
+        assertThat(batch.size() == 1 || tokens(batch) <= batchTokens).isTrue();
+      }
+      for (int i = 1; i < batches.size(); i++) {
+        // No two that follow each other would have fitted together.
+        assertThat(tokens(batches.get(i - 1)) + batches.get(i).get(0).tokenIds().length)
+            .isGreaterThan(batchTokens);
+      }
     }
+  }
+
+  private static int tokens(List<TrainingSequence> batch) {
+    return batch.stream().mapToInt(sequence -> sequence.tokenIds().length).sum();
   }
 }
