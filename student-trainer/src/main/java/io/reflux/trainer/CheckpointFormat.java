@@ -32,11 +32,7 @@ final class CheckpointFormat {
     writeText(checkpoint.studentShape(), out);
     writeText(checkpoint.teacherFingerprint(), out);
     writeText(checkpoint.tokenizerFingerprint(), out);
-    out.writeInt(checkpoint.offsets().size());
-    for (Map.Entry<String, Long> offset : new TreeMap<>(checkpoint.offsets()).entrySet()) {
-      writeText(offset.getKey(), out);
-      out.writeLong(offset.getValue());
-    }
+    writeIntake(checkpoint.intake(), out);
     StudentState state = checkpoint.training();
     out.writeLong(state.random());
     writeText(state.stage().name(), out);
@@ -70,13 +66,28 @@ final class CheckpointFormat {
     String shape = readText(in);
     String teacher = readText(in);
     String tokenizer = readText(in);
-    Map<String, Long> offsets = new HashMap<>();
+    return new Checkpoint(shape, teacher, tokenizer, readIntake(in), readState(in));
+  }
+
+  private static void writeIntake(IntakeState intake, DataOutputStream out) throws IOException {
+    out.writeInt(intake.positions().size());
+    for (Map.Entry<String, Position> position : new TreeMap<>(intake.positions()).entrySet()) {
+      writeText(position.getKey(), out);
+      out.writeLong(position.getValue().next());
+      out.writeLong(position.getValue().readFrom());
+    }
+    out.writeInt(intake.softLabelsTaken());
+    out.writeInt(intake.rolloutLabelsTaken());
+    out.writeDouble(intake.promptCredit());
+  }
+
+  private static IntakeState readIntake(DataInputStream in) throws IOException {
+    Map<String, Position> positions = new HashMap<>();
     int count = in.readInt();
     for (int i = 0; i < count; i++) {
-      String partition = readText(in);
-      offsets.put(partition, in.readLong());
+      positions.put(readText(in), new Position(in.readLong(), in.readLong()));
     }
-    return new Checkpoint(shape, teacher, tokenizer, offsets, readState(in));
+    return new IntakeState(positions, in.readInt(), in.readInt(), in.readDouble());
   }
 
   private static StudentState readState(DataInputStream in) throws IOException {

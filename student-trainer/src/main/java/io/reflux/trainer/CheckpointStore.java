@@ -29,7 +29,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Checkpoints in a directory that one trainer at a time may use. Each is a file of its own, written
- * aside, synced, and renamed, with a SHA-256 at its end; the one before is kept.
+ * aside, synced, and renamed, with a SHA-256 at its end; some before it are kept.
  */
 final class CheckpointStore implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(CheckpointStore.class);
@@ -37,16 +37,25 @@ final class CheckpointStore implements AutoCloseable {
   private static final String SUFFIX = ".reflux";
   private static final String TEMPORARY = "checkpoint.tmp";
   private static final String LOCK = "trainer.lock";
-  private static final int KEPT = 2;
   private static final int DIGEST_BYTES = 32;
 
   private final Path directory;
   private final FileChannel lockFile;
   private final FileLock lock;
+  private final int retention;
   private long newest;
 
-  private CheckpointStore(Path directory, FileChannel lockFile, FileLock lock) {
+  /**
+   * A checkpoint that was read.
+   *
+   * @param number of the checkpoint; they only grow
+   * @param problems newer ones that could not be used, one line each
+   */
+  record Loaded(long number, Checkpoint checkpoint, List<String> problems) {}
+
+  private CheckpointStore(Path directory, int retention, FileChannel lockFile, FileLock lock) {
     this.directory = directory;
+    this.retention = retention;
     this.lockFile = lockFile;
     this.lock = lock;
   }
@@ -55,9 +64,10 @@ final class CheckpointStore implements AutoCloseable {
    * Takes a directory.
    *
    * @param directory made if need be
+   * @param retention newest checkpoints that are kept, 1 or more
    * @throws RefluxException if it cannot be used, or another trainer uses it
    */
-  static CheckpointStore open(Path directory) {
+  static CheckpointStore open(Path directory, int retention) {
     try {
       Files.createDirectories(directory);
       FileChannel channel =
@@ -69,7 +79,7 @@ final class CheckpointStore implements AutoCloseable {
         throw new RefluxException(
             "reflux.train.data-dir: " + directory + " is in use by another trainer");
       }
-      return new CheckpointStore(directory, channel, lock);
+      return new CheckpointStore(directory, retention, channel, lock);
     } catch (IOException e) {
       throw new RefluxException(
           "reflux.train.data-dir: " + directory + " cannot be used: " + e.getMessage(), e);
@@ -91,14 +101,14 @@ final class CheckpointStore implements AutoCloseable {
    * @throws RefluxException if there are checkpoints and none is whole: starting over in silence
    *     would lose what was learned
    */
-  Optional<Checkpoint> load() {
+  Optional<Loaded> load() {
     List<Path> files = files();
     List<String> problems = new ArrayList<>();
     for (int i = files.size() - 1; i >= 0; i--) {
       Path file = files.get(i);
       newest = Math.max(newest, number(file));
       try {
-        return Optional.of(read(file));
+        return Optional.of(new Loaded(number(file), read(file), List.copyOf(problems)));
       } catch (IOException e) {
         problems.add(file + ": " + e.getMessage());
         log.error("Checkpoint {} cannot be used, trying the one before: {}", file, e.getMessage());
@@ -121,10 +131,32 @@ final class CheckpointStore implements AutoCloseable {
    */
   void save(Checkpoint checkpoint) throws IOException {
     Path temporary = directory.resolve(TEMPORARY);
+    Path target = directory.resolve(PREFIX + "%012d".formatted(newest + 1) + SUFFIX);
+    boolean whole = false;
+    try {
+      write(checkpoint, temporary);
+      Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+      syncDirectory();
+      whole = true;
+    } finally {
+      if (!whole) {
+        // What others need on a full disk.
+        discard(temporary);
+      }
+    }
+    newest++;
+    List<Path> files = files();
+    for (Path old : files.subList(0, Math.max(0, files.size() - retention))) {
+      // One too many is no reason to call the new one failed.
+      discard(old);
+    }
+  }
+
+  private static void write(Checkpoint checkpoint, Path target) throws IOException {
     MessageDigest digest = sha256();
     try (FileChannel channel =
             FileChannel.open(
-                temporary,
+                target,
                 StandardOpenOption.CREATE,
                 StandardOpenOption.TRUNCATE_EXISTING,
                 StandardOpenOption.WRITE);
@@ -137,14 +169,25 @@ final class CheckpointStore implements AutoCloseable {
       file.write(digest.digest());
       channel.force(true);
     }
-    newest++;
-    Path target = directory.resolve(PREFIX + "%012d".formatted(newest) + SUFFIX);
-    Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
-    syncDirectory();
-    List<Path> files = files();
-    for (Path old : files.subList(0, Math.max(0, files.size() - KEPT))) {
-      Files.deleteIfExists(old);
+  }
+
+  private static void discard(Path file) {
+    try {
+      Files.deleteIfExists(file);
+    } catch (IOException e) {
+      log.warn("{} cannot be deleted: {}", file, e.getMessage());
     }
+  }
+
+  /** Number of the newest checkpoint; 0 without any. */
+  long newest() {
+    return newest;
+  }
+
+  /** Number of the oldest checkpoint that is kept; 0, the start of all, while none had to go. */
+  long oldest() {
+    List<Path> files = files();
+    return files.size() < retention ? 0 : number(files.get(0));
   }
 
   @Override

@@ -10,6 +10,8 @@ import io.reflux.schemas.labels.SoftLabelFormatException;
 import io.reflux.schemas.labels.SupportBlock;
 import io.reflux.trainer.LabelledSequence.Written;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -21,6 +23,8 @@ final class LabelIntake {
    * Weight of a request at most: one that was very unlikely to be mirrored must not rule a batch.
    */
   private static final double MAX_WEIGHT = 10;
+
+  private static final float MOST_LOGPROB = 1e-3f;
 
   private final String teacherFingerprint;
   private final String tokenizerFingerprint;
@@ -61,14 +65,18 @@ final class LabelIntake {
           Integer.toString(labels.getVocabularySize()),
           Integer.toString(vocabularySize));
     }
-    if (labels.getTemperature() != 1) {
+    if (!(labels.getTemperature() > 0 && labels.getTemperature() < Float.POSITIVE_INFINITY)) {
       return refusal(
-          "temperature_unsupported",
-          "temperature: %s (expected: 1, the teacher's own)".formatted(labels.getTemperature()));
+          "bad_temperature",
+          "temperature: %s (expected: a number above 0)".formatted(labels.getTemperature()));
     }
     boolean rollout = labels.getOrigin() == Origin.ROLLOUT;
     if (rollout && labels.getStudentVersion() == null) {
       return refusal("student_version_missing", "student_version: null (expected: of a rollout)");
+    }
+    Optional<Refusal> sampled = badSampledLogprobs(labels);
+    if (sampled.isPresent()) {
+      return sampled;
     }
     return malformed(labels);
   }
@@ -110,19 +118,54 @@ final class LabelIntake {
         return refusal(
             "bad_labels", "labels: %d rows (expected: %d)".formatted(block.rows(), rows));
       }
-      return unusable(block);
+      return unusable(block, labels);
     } catch (SoftLabelFormatException e) {
       return refusal("bad_labels", e.getMessage());
     }
   }
 
-  /** Labels that are sound, and yet say too little here. */
-  private static Optional<Refusal> unusable(LabelBlock block) {
-    if (block instanceof SupportBlock support) {
+  private static Optional<Refusal> badSampledLogprobs(SoftLabels labels) {
+    List<Float> logprobs = labels.getSampledLogprobs();
+    if (logprobs.isEmpty()) {
+      return Optional.empty();
+    }
+    int rows = labels.getTokenIds().size() - labels.getPromptLength();
+    if (logprobs.size() != rows) {
       return refusal(
-          "support_unmatched",
-          "labels: log-probs of %d ids that the rollout named (expected: topk or sampled; rollouts of this trainer name no ids)"
-              .formatted(support.k()));
+          "bad_sampled_logprobs",
+          "sampled_logprobs: %d (expected: %d rows)".formatted(logprobs.size(), rows));
+    }
+    for (float logprob : logprobs) {
+      // A sum of rounded parts may be a little above 1.
+      if (!(logprob > Float.NEGATIVE_INFINITY && logprob < MOST_LOGPROB)) {
+        return refusal(
+            "bad_sampled_logprobs",
+            "sampled_logprobs: %s (expected: logs of probabilities)".formatted(logprob));
+      }
+    }
+    float temperature = labels.getSamplingTemperature();
+    if (!(temperature > 0 && temperature < Float.POSITIVE_INFINITY)) {
+      return refusal(
+          "bad_sampling_temperature",
+          "sampling_temperature: %s (expected: above 0, that of sampled_logprobs)"
+              .formatted(temperature));
+    }
+    return Optional.empty();
+  }
+
+  /** Labels that are sound, and yet do not belong to the record, or say too little here. */
+  private Optional<Refusal> unusable(LabelBlock block, SoftLabels labels)
+      throws SoftLabelFormatException {
+    if (block instanceof SupportBlock support) {
+      int[] ids = supportIds(labels);
+      if (ids.length == 0 && block.rows() > 0) {
+        return refusal(
+            "support_missing",
+            "support_ids: none (expected: the %d a row that the labels are of)"
+                .formatted(support.k()));
+      }
+      support.requireSupport(ids);
+      return badSupport(ids, support.k());
     }
     if (block instanceof SampledBlock sampled) {
       for (int row = 0; row < sampled.rows(); row++) {
@@ -135,6 +178,28 @@ final class LabelIntake {
       }
     }
     return Optional.empty();
+  }
+
+  private Optional<Refusal> badSupport(int[] ids, int size) {
+    int[] sorted = new int[size];
+    for (int from = 0; from < ids.length; from += size) {
+      System.arraycopy(ids, from, sorted, 0, size);
+      Arrays.sort(sorted);
+      for (int i = 0; i < size; i++) {
+        boolean outside = sorted[i] < 0 || sorted[i] >= vocabularySize;
+        if (outside || (i > 0 && sorted[i] == sorted[i - 1])) {
+          return refusal(
+              "bad_support",
+              "support_ids, row %d: %d (expected: 0 to %d, each once)"
+                  .formatted(from / size, sorted[i], vocabularySize - 1));
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static int[] supportIds(SoftLabels labels) {
+    return labels.getSupportIds().stream().mapToInt(Integer::intValue).toArray();
   }
 
   /** A record that is not refused, as a sequence. */
@@ -152,10 +217,19 @@ final class LabelIntake {
         labels.getTemperature(),
         labels.getLossMask() == null ? new byte[0] : bytes(labels.getLossMask()),
         bytes(labels.getLabels()),
-        new int[0],
-        rollout
-            ? Optional.of(new Written(labels.getStudentVersion(), 1, new float[0]))
-            : Optional.empty());
+        supportIds(labels),
+        rollout ? Optional.of(written(labels)) : Optional.empty());
+  }
+
+  private static Written written(SoftLabels labels) {
+    float[] logprobs = new float[labels.getSampledLogprobs().size()];
+    for (int row = 0; row < logprobs.length; row++) {
+      logprobs[row] = labels.getSampledLogprobs().get(row);
+    }
+    return new Written(
+        labels.getStudentVersion(),
+        logprobs.length == 0 ? 1 : labels.getSamplingTemperature(),
+        logprobs);
   }
 
   private static byte[] bytes(ByteBuffer buffer) {

@@ -7,6 +7,7 @@ import io.reflux.schemas.labels.LabelBlock;
 import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
+import io.reflux.schemas.labels.SupportBlock;
 import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.trainer.nn.NamedTargets;
 import io.reflux.trainer.nn.Objective;
@@ -82,10 +83,31 @@ public record LabelledSequence(
       if (block instanceof SampledBlock s) {
         return new Draws(s.rows(), s.draws(), s.starts(), s.ids(), s.counts(), s.entropy());
       }
-      throw new IllegalStateException("labels of " + requestId + " were refused: " + block);
+      return likeliestFirst((SupportBlock) block);
     } catch (SoftLabelFormatException e) {
       throw new IllegalStateException("labels of " + requestId + " were readable before", e);
     }
+  }
+
+  /** A support is in the student's order; figures take a row's first id for the teacher's best. */
+  private NamedIds likeliestFirst(SupportBlock support) {
+    int k = support.k();
+    int[] ids = supportIds.clone();
+    float[] logprobs = support.logprobs().clone();
+    for (int row = 0; row < support.rows(); row++) {
+      for (int i = row * k + 1; i < (row + 1) * k; i++) {
+        int id = ids[i];
+        float logprob = logprobs[i];
+        int place = i;
+        for (; place > row * k && logprobs[place - 1] < logprob; place--) {
+          ids[place] = ids[place - 1];
+          logprobs[place] = logprobs[place - 1];
+        }
+        ids[place] = id;
+        logprobs[place] = logprob;
+      }
+    }
+    return new NamedIds(support.rows(), k, ids, logprobs, support.tailLogMass());
   }
 
   /**

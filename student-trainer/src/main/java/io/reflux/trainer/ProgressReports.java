@@ -4,6 +4,7 @@ import io.reflux.schemas.avro.Stage;
 import io.reflux.schemas.avro.TrainingProgress;
 import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.registry.RegistryException;
+import io.reflux.trainer.Pipeline.Sample;
 import io.reflux.trainer.SnapshotMaker.Outcome;
 import io.reflux.trainer.gate.Comparison;
 import io.reflux.trainer.gate.GateVerdict;
@@ -17,6 +18,7 @@ import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -34,8 +36,8 @@ final class ProgressReports {
   private final TopicWriter<TrainingProgress> topic;
   private final ProgressMeter live;
   private final ProgressMeter recorded;
-  private final LabelRates liveRates;
-  private final LabelRates recordedRates;
+  private final Pipeline livePipeline;
+  private final Pipeline recordedPipeline;
   private long lastLiveNanos;
   private long lastRecordedNanos;
   private boolean topicFailing;
@@ -45,6 +47,7 @@ final class ProgressReports {
       TrainerMeters meters,
       RunWatch watch,
       TopicWriter<TrainingProgress> topic,
+      Sample start,
       long nowNanos) {
     this.config = config;
     this.meters = meters;
@@ -52,8 +55,8 @@ final class ProgressReports {
     this.topic = topic;
     this.live = new ProgressMeter(nowNanos);
     this.recorded = new ProgressMeter(nowNanos);
-    this.liveRates = new LabelRates(nowNanos);
-    this.recordedRates = new LabelRates(nowNanos);
+    this.livePipeline = new Pipeline(start);
+    this.recordedPipeline = new Pipeline(start);
     this.lastLiveNanos = nowNanos;
     this.lastRecordedNanos = nowNanos;
   }
@@ -66,35 +69,44 @@ final class ProgressReports {
   /**
    * Reports if it is time.
    *
-   * @param labelsLag label records that wait in Kafka
+   * @param pipeline how it stands
    * @param judged the latest snapshot
    */
-  void tick(StudentTraining training, long nowNanos, long labelsLag, Optional<Outcome> judged) {
+  void tick(
+      StudentTraining training,
+      long nowNanos,
+      Supplier<Sample> pipeline,
+      Optional<Outcome> judged) {
     if (nowNanos - lastLiveNanos >= LIVE_EVERY.toNanos()) {
       lastLiveNanos = nowNanos;
       Report report =
-          with(judged, live.report(training, nowNanos, liveRates.since(nowNanos, labelsLag), ""));
+          with(judged, report(live, training, nowNanos, livePipeline.look(pipeline.get())));
       meters.show(report);
       watch.live(report);
       send(report);
     }
     if (nowNanos - lastRecordedNanos >= config.recordInterval().toNanos()) {
-      record(training, nowNanos, labelsLag, judged);
+      record(training, nowNanos, pipeline.get(), judged);
     }
   }
 
   /** A last row, so that the files end where training did. */
-  void finish(StudentTraining training, long nowNanos, long labelsLag, Optional<Outcome> judged) {
-    record(training, nowNanos, labelsLag, judged);
+  void finish(
+      StudentTraining training, long nowNanos, Sample pipeline, Optional<Outcome> judged) {
+    record(training, nowNanos, pipeline, judged);
   }
 
   private void record(
-      StudentTraining training, long nowNanos, long labelsLag, Optional<Outcome> judged) {
+      StudentTraining training, long nowNanos, Sample pipeline, Optional<Outcome> judged) {
     lastRecordedNanos = nowNanos;
     watch.record(
-        with(
-            judged,
-            recorded.report(training, nowNanos, recordedRates.since(nowNanos, labelsLag), "")));
+        with(judged, report(recorded, training, nowNanos, recordedPipeline.look(pipeline))));
+  }
+
+  private static Report report(
+      ProgressMeter meter, StudentTraining training, long nowNanos, Pipeline.View view) {
+    return meter.report(
+        training, nowNanos, view.figures(), view.narrow().map(Pipeline.Part::text).orElse(""));
   }
 
   /** With what the gate measured, overall and by segment. */
@@ -177,6 +189,9 @@ final class ProgressReports {
                     (figure, value) ->
                         metrics.put(
                             figure.key() + "{" + slice.by() + "=" + slice.name() + "}", value)));
+    if (!report.bottleneck().isEmpty()) {
+      metrics.put("bottleneck{part=" + report.bottleneck() + "}", 1.0);
+    }
     return TrainingProgress.newBuilder()
         .setStudentName(config.studentName())
         .setAt(report.at())
@@ -195,33 +210,5 @@ final class ProgressReports {
   private static double take(Map<String, Double> metrics, Figure figure) {
     Double value = metrics.remove(figure.key());
     return value == null ? Double.NaN : value;
-  }
-
-  /** What the pipeline moved since the time before. */
-  private final class LabelRates {
-    private double softLabels = meters.softLabels().count();
-    private double rolloutLabels = meters.rolloutLabels().count();
-    private double rollouts = meters.rolloutsSent().count();
-    private long sinceNanos;
-
-    LabelRates(long nowNanos) {
-      this.sinceNanos = nowNanos;
-    }
-
-    Map<Figure, Double> since(long nowNanos, long labelsLag) {
-      double seconds = Math.max(1e-9, (nowNanos - sinceNanos) / 1e9);
-      Map<Figure, Double> figures = new EnumMap<>(Figure.class);
-      figures.put(Figure.LABELS_PER_SECOND, (meters.softLabels().count() - softLabels) / seconds);
-      figures.put(
-          Figure.ROLLOUT_LABELS_PER_SECOND,
-          (meters.rolloutLabels().count() - rolloutLabels) / seconds);
-      figures.put(Figure.ROLLOUTS_PER_SECOND, (meters.rolloutsSent().count() - rollouts) / seconds);
-      figures.put(Figure.LABELS_LAG, (double) labelsLag);
-      softLabels = meters.softLabels().count();
-      rolloutLabels = meters.rolloutLabels().count();
-      rollouts = meters.rolloutsSent().count();
-      sinceNanos = nowNanos;
-      return figures;
-    }
   }
 }

@@ -14,14 +14,21 @@ import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.SamplingOptions;
 import io.reflux.schemas.avro.Rollout;
 import io.reflux.schemas.kafka.TopicWriter;
+import io.reflux.schemas.registry.RegistryException;
+import io.reflux.trainer.Pipeline.Part;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
@@ -29,13 +36,20 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Has the student answer fresh prompts, with weights that are renewed now and then, and sends the
- * answers to be scored. A thread of its own; training never waits for it: prompts that it cannot
- * take up in time are forgotten.
+ * answers to be scored, each with the ids that the student itself gave most to. A thread of its
+ * own; training never waits for it: prompts that it cannot take up in time are forgotten. Nor does
+ * it outrun the others: it yields while enough of its rollouts are being scored, or wait to be
+ * trained on.
  */
 final class RolloutWriter implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(RolloutWriter.class);
   private static final int MOST_PROMPTS = 256;
   private static final int MOST_POSITIONS = 1024;
+
+  /** A rollout that did not come back by then became a dead letter, or its scorer is gone. */
+  private static final Duration SCORED_WITHIN = Duration.ofMinutes(5);
+
+  private static final Duration LOOK_AGAIN = Duration.ofSeconds(1);
 
   private final TrainerConfig config;
   private final ModelConfig student;
@@ -43,6 +57,7 @@ final class RolloutWriter implements AutoCloseable {
   private final String tokenizerFingerprint;
   private final String chatTemplateFingerprint;
   private final int positions;
+  private final int support;
   private final TopicWriter<Rollout> writer;
   private final TrainerMeters meters;
   private final RandomBits random;
@@ -52,8 +67,16 @@ final class RolloutWriter implements AutoCloseable {
   private final Condition changed = lock.newCondition();
   private final Deque<Prompt> prompts = new ArrayDeque<>();
   private final Deque<Done> done = new ArrayDeque<>();
+  private final Map<String, Long> beingScored = new LinkedHashMap<>();
+  private final Map<Part, Long> waited = new EnumMap<>(Part.class);
   private Optional<Student> newer = Optional.empty();
   private int underWay;
+  private int ofTheseWeights;
+  private long offered;
+  private long written;
+  private long scored;
+  private long lookedNanos;
+  private boolean hasStudent;
   private boolean closing;
 
   /**
@@ -63,6 +86,26 @@ final class RolloutWriter implements AutoCloseable {
    */
   record Prompt(
       String requestId, String segment, Instant requestedAt, int[] tokenIds, Context trace) {}
+
+  /**
+   * How the writing goes.
+   *
+   * @param prompts that wait
+   * @param writing rollouts under way
+   * @param scoring rollouts sent and not yet back
+   * @param offered prompts so far
+   * @param written rollouts so far
+   * @param scored rollouts so far
+   * @param waited for what, in nanoseconds; empty before there were weights to write with
+   */
+  record Progress(
+      int prompts,
+      int writing,
+      int scoring,
+      long offered,
+      long written,
+      long scored,
+      Map<Part, Long> waited) {}
 
   private record Student(Weights weights, long step) {}
 
@@ -80,6 +123,7 @@ final class RolloutWriter implements AutoCloseable {
     this.tokenizerFingerprint = teacher.tokenizerFingerprint();
     this.chatTemplateFingerprint = teacher.chatTemplateFingerprint();
     this.positions = Math.min(student.maxPositions(), MOST_POSITIONS);
+    this.support = Math.min(config.rolloutSupport(), student.vocabularySize());
     this.writer = writer;
     this.meters = meters;
     // Another run must not repeat the rollouts of this one: the id tells them apart anyway.
@@ -93,6 +137,7 @@ final class RolloutWriter implements AutoCloseable {
   void renew(Weights weights, long step) {
     lock.lock();
     try {
+      countTime();
       newer = Optional.of(new Student(weights, step));
       changed.signalAll();
     } finally {
@@ -107,6 +152,8 @@ final class RolloutWriter implements AutoCloseable {
     }
     lock.lock();
     try {
+      countTime();
+      offered++;
       prompts.add(prompt);
       if (prompts.size() > MOST_PROMPTS) {
         prompts.remove();
@@ -116,6 +163,78 @@ final class RolloutWriter implements AutoCloseable {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** A rollout is back, or at least its labels are. */
+  void scored(String rolloutId) {
+    lock.lock();
+    try {
+      countTime();
+      scored++;
+      beingScored.remove(rolloutId);
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** How it goes. */
+  Progress progress() {
+    lock.lock();
+    try {
+      countTime();
+      return new Progress(
+          prompts.size(),
+          underWay,
+          beingScored.size(),
+          offered,
+          written,
+          scored,
+          Map.copyOf(waited));
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Adds the time since the last change to what was waited for meanwhile; with the lock held. */
+  private void countTime() {
+    long now = System.nanoTime();
+    if (hasStudent) {
+      waited.merge(narrow(), now - lookedNanos, Long::sum);
+    }
+    lookedNanos = now;
+  }
+
+  /** What the next rollout waits for. */
+  private Part narrow() {
+    if (!wantsMore()) {
+      return Part.TRAINING;
+    }
+    if (beingScored.size() + done.size() + underWay >= config.rolloutsInFlight()) {
+      // Those that are written come after those that are scored.
+      return beingScored.size() >= underWay ? Part.TEACHER_SCORING : Part.STUDENT_WRITING;
+    }
+    boolean full = newer.isPresent() || underWay >= config.rolloutSlots();
+    return prompts.isEmpty() && !full ? Part.PROMPTS : Part.STUDENT_WRITING;
+  }
+
+  /** Of one student's weights, more than are kept would only push each other out. */
+  private boolean wantsMore() {
+    return newer.isPresent() || ofTheseWeights < config.rolloutSize();
+  }
+
+  private boolean canSubmit() {
+    return hasStudent
+        && newer.isEmpty()
+        && !prompts.isEmpty()
+        && underWay < config.rolloutSlots()
+        && beingScored.size() + done.size() + underWay < config.rolloutsInFlight()
+        && wantsMore();
+  }
+
+  private void forgetLost() {
+    long oldest = System.nanoTime() - SCORED_WITHIN.toNanos();
+    beingScored.values().removeIf(sent -> sent - oldest < 0);
   }
 
   @Override
@@ -145,7 +264,7 @@ final class RolloutWriter implements AutoCloseable {
     long step = 0;
     try {
       while (true) {
-        Optional<Student> renewal = awaitWork(engine != null);
+        Optional<Student> renewal = awaitWork();
         if (isClosing()) {
           return;
         }
@@ -160,6 +279,7 @@ final class RolloutWriter implements AutoCloseable {
                   renewal.get().weights(),
                   new EngineOptions(config.rolloutSlots(), positions),
                   RuntimeOptions.DEFAULT);
+          begin();
         }
         sendDone();
         submit(engine, step);
@@ -175,26 +295,47 @@ final class RolloutWriter implements AutoCloseable {
     }
   }
 
+  private void begin() {
+    lock.lock();
+    try {
+      hasStudent = true;
+      lookedNanos = System.nanoTime();
+      ofTheseWeights = 0;
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** New weights to take up, once nothing is under way with the old ones. */
-  private Optional<Student> awaitWork(boolean hasStudent) {
+  private Optional<Student> awaitWork() {
     lock.lock();
     try {
       while (!closing) {
+        forgetLost();
         if (newer.isPresent() && underWay == 0 && done.isEmpty()) {
+          countTime();
           Optional<Student> renewal = newer;
           newer = Optional.empty();
           return renewal;
         }
-        boolean canSubmit =
-            hasStudent && newer.isEmpty() && !prompts.isEmpty() && underWay < config.rolloutSlots();
-        if (!done.isEmpty() || canSubmit) {
+        if (!done.isEmpty() || canSubmit()) {
           return Optional.empty();
         }
-        changed.awaitUninterruptibly();
+        awaitChange();
       }
       return Optional.empty();
     } finally {
       lock.unlock();
+    }
+  }
+
+  private void awaitChange() {
+    try {
+      boolean inTime = changed.await(LOOK_AGAIN.toMillis(), TimeUnit.MILLISECONDS);
+      log.trace("something has changed: {}", inTime);
+    } catch (InterruptedException e) {
+      // Nobody interrupts this thread; the one way to end it is close().
+      closing = true;
     }
   }
 
@@ -203,17 +344,14 @@ final class RolloutWriter implements AutoCloseable {
       Prompt prompt;
       lock.lock();
       try {
-        boolean wait =
-            engine == null
-                || newer.isPresent()
-                || prompts.isEmpty()
-                || underWay >= config.rolloutSlots();
-        if (wait) {
+        if (!canSubmit()) {
           return;
         }
+        countTime();
         // The newest first: what traffic is like now.
         prompt = prompts.removeLast();
         underWay++;
+        ofTheseWeights++;
       } finally {
         lock.unlock();
       }
@@ -223,7 +361,7 @@ final class RolloutWriter implements AutoCloseable {
           engine
               .submit(
                   new GenerationRequest(
-                      prompt.tokenIds(), config.rolloutMaxTokens(), sampling, stopIds, 0),
+                      prompt.tokenIds(), config.rolloutMaxTokens(), sampling, stopIds, support),
                   null)
               .result()
               .whenComplete((generation, error) -> finished(prompt, step, generation, error));
@@ -233,6 +371,7 @@ final class RolloutWriter implements AutoCloseable {
   private void finished(Prompt prompt, long step, Generation generation, Throwable error) {
     lock.lock();
     try {
+      countTime();
       underWay--;
       if (error != null) {
         log.warn("Rollout of request {} failed: {}", prompt.requestId(), error.getMessage());
@@ -248,28 +387,55 @@ final class RolloutWriter implements AutoCloseable {
   }
 
   private void sendDone() {
-    List<Done> finished = new ArrayList<>();
-    lock.lock();
-    try {
-      finished.addAll(done);
-      done.clear();
-    } finally {
-      lock.unlock();
+    while (true) {
+      Done rollout;
+      Rollout record;
+      lock.lock();
+      try {
+        countTime();
+        rollout = done.poll();
+        if (rollout == null) {
+          return;
+        }
+        record = record(rollout);
+        // Before it is sent: its labels may be faster than what says that it was.
+        beingScored.put(record.getRolloutId(), System.nanoTime());
+        written++;
+      } finally {
+        lock.unlock();
+      }
+      send(record, rollout.prompt().trace());
     }
-    for (Done rollout : finished) {
-      Rollout record = record(rollout);
+  }
+
+  private void send(Rollout record, Context trace) {
+    try {
       var unused =
           writer
-              .send(record.getRolloutId(), record, null, rollout.prompt().trace())
+              .send(record.getRolloutId(), record, null, trace)
               .whenComplete(
                   (sent, error) -> {
                     if (error == null) {
                       meters.rolloutsSent().increment();
                     } else {
-                      meters.rolloutFailures().increment();
-                      log.warn("Rollout not sent: {}", error.getMessage());
+                      notSent(record, error);
                     }
                   });
+    } catch (RegistryException e) {
+      notSent(record, e);
+    }
+  }
+
+  private void notSent(Rollout record, Throwable error) {
+    meters.rolloutFailures().increment();
+    log.warn("Rollout not sent: {}", error.getMessage());
+    lock.lock();
+    try {
+      countTime();
+      beingScored.remove(record.getRolloutId());
+      changed.signalAll();
+    } finally {
+      lock.unlock();
     }
   }
 
@@ -280,9 +446,13 @@ final class RolloutWriter implements AutoCloseable {
       ids.add(id);
     }
     List<Float> logprobs = new ArrayList<>();
+    List<Integer> supportIds = new ArrayList<>();
     for (Token token : rollout.generation().tokens()) {
       ids.add(token.id());
       logprobs.add(token.logprob());
+      for (int id : token.topIds()) {
+        supportIds.add(id);
+      }
     }
     return Rollout.newBuilder()
         .setRolloutId(UUID.randomUUID().toString())
@@ -297,6 +467,8 @@ final class RolloutWriter implements AutoCloseable {
         .setPromptLength(prompt.tokenIds().length)
         .setSampledLogprobs(logprobs)
         .setTemperature((float) config.rolloutTemperature())
+        .setSupportSize(support)
+        .setSupportIds(supportIds)
         .build();
   }
 

@@ -67,6 +67,10 @@ public interface TrainerConfig {
   @WithDefault("50")
   int validationSteps();
 
+  /** Label records taken in between two steps at most, of requests and of rollouts each. */
+  @WithDefault("256")
+  int intakeSequences();
+
   /** Labelled sequences before training begins. */
   @WithDefault("32")
   int minimumLabels();
@@ -109,6 +113,14 @@ public interface TrainerConfig {
   /** Rollouts that are written at the same time. */
   @WithDefault("8")
   int rolloutSlots();
+
+  /** The student's likeliest ids a token that a rollout names for the teacher to score. */
+  @WithDefault("16")
+  int rolloutSupport();
+
+  /** Rollouts sent and not yet back at most; more are not written meanwhile. */
+  @WithDefault("256")
+  int rolloutsInFlight();
 
   /** Scored rollouts that are kept. */
   @WithDefault("1024")
@@ -158,6 +170,16 @@ public interface TrainerConfig {
   /** Time between rows of the run's files, in the data directory's {@code runs}. */
   @WithDefault("PT5S")
   Duration recordInterval();
+
+  /** Steps between checkpoints, instead of a time. */
+  OptionalLong checkpointSteps();
+
+  /** Newest checkpoints that are kept; the others are there should the newest be torn. */
+  @WithDefault("2")
+  int checkpointRetention();
+
+  /** Step after which training ends as by a stop; unset goes on without end. */
+  OptionalLong stopAtStep();
 
   /** Seed of a new student, of batches and of rollouts. */
   @WithDefault("42")

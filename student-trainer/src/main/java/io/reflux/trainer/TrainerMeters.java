@@ -39,6 +39,8 @@ final class TrainerMeters {
   private final Counter snapshotFailures;
   private final Counter checkpoints;
   private final Counter checkpointFailures;
+  private final Counter checkpointsTorn;
+  private final Counter stepsRedone;
   private final Map<Figure, AtomicLong> figures = new EnumMap<>(Figure.class);
   private final Map<String, AtomicLong> slices = new ConcurrentHashMap<>();
   private final AtomicLong step;
@@ -74,6 +76,9 @@ final class TrainerMeters {
         counter("snapshot_failures", "Snapshots that could not be made or published.");
     checkpoints = counter("checkpoints", "Checkpoints written.");
     checkpointFailures = counter("checkpoint_failures", "Checkpoints that could not be written.");
+    checkpointsTorn =
+        counter("checkpoints_torn", "Checkpoints that were found torn or damaged at the start.");
+    stepsRedone = counter("train_steps_redone", "Steps done again after a restart, as they were.");
     for (Figure figure : Figure.values()) {
       if (!ELSEWHERE.contains(figure)) {
         figures.put(figure, gauge(name(figure), help(figure)));
@@ -202,5 +207,13 @@ final class TrainerMeters {
 
   Counter checkpointFailures() {
     return checkpointFailures;
+  }
+
+  Counter checkpointsTorn() {
+    return checkpointsTorn;
+  }
+
+  Counter stepsRedone() {
+    return stepsRedone;
   }
 }

@@ -27,12 +27,11 @@ import org.slf4j.LoggerFactory;
  */
 public final class TrainerService implements Service {
   private static final Logger log = LoggerFactory.getLogger(TrainerService.class);
-  private static final String CHECKPOINT = "checkpoint";
 
   private final TrainerConfig config;
   private final KafkaClients clients;
   private final MeterRegistry registry;
-  private final Health health = Health.waitingFor(CHECKPOINT, TrainingLoop.LABELS);
+  private final Health health = Health.waitingFor(Checkpoints.PART, TrainingLoop.LABELS);
   private final RunView starting;
   private final CompletableFuture<Void> termination = new CompletableFuture<>();
   private OperationsServer operations;
@@ -96,7 +95,6 @@ public final class TrainerService implements Service {
               config, clients, teacher, new TrainerMeters(registry), health, this::tell);
       loop = opened;
       watch = opened.watch();
-      health.ready(CHECKPOINT);
       thread = new Thread(() -> run(opened), "reflux-trainer");
       thread.start();
       started = true;
@@ -207,6 +205,8 @@ public final class TrainerService implements Service {
     require(config.heldOutSize() > 0, "held-out-size", config.heldOutSize(), "1 or more");
     require(
         config.validationSteps() > 0, "validation-steps", config.validationSteps(), "1 or more");
+    require(
+        config.intakeSequences() > 0, "intake-sequences", config.intakeSequences(), "1 or more");
     require(config.minimumLabels() > 0, "minimum-labels", config.minimumLabels(), "1 or more");
     require(config.maxReuse() > 0, "max-reuse", config.maxReuse(), "above 0");
     require(config.replaySize() > 0, "replay-size", config.replaySize(), "1 or more");
@@ -228,6 +228,12 @@ public final class TrainerService implements Service {
         "rollout-temperature",
         config.rolloutTemperature(),
         "above 0");
+    require(config.rolloutSupport() > 0, "rollout-support", config.rolloutSupport(), "1 or more");
+    require(
+        config.rolloutsInFlight() > 0,
+        "rollouts-in-flight",
+        config.rolloutsInFlight(),
+        "1 or more");
     require(config.maxStaleness() > 0, "max-staleness", config.maxStaleness(), "1 or more");
     require(
         !config.snapshotInterval().isNegative() && !config.snapshotInterval().isZero(),
@@ -239,6 +245,21 @@ public final class TrainerService implements Service {
         "checkpoint-interval",
         config.checkpointInterval(),
         "a positive time");
+    require(
+        config.checkpointSteps().orElse(1) > 0,
+        "checkpoint-steps",
+        config.checkpointSteps().orElse(1),
+        "1 or more");
+    require(
+        config.checkpointRetention() > 0,
+        "checkpoint-retention",
+        config.checkpointRetention(),
+        "1 or more");
+    require(
+        config.stopAtStep().orElse(1) > 0,
+        "stop-at-step",
+        config.stopAtStep().orElse(1),
+        "1 or more");
     require(config.gateTolerance() >= 0, "gate-tolerance", config.gateTolerance(), "0 or more");
     require(
         config.gateSegmentMinimum() >= 2,

@@ -1,39 +1,29 @@
 package io.reflux.trainer;
 
 import io.reflux.model.LanguageModel;
+import io.reflux.model.checkpoint.Weights;
 import io.reflux.operations.Health;
-import io.reflux.schemas.avro.Origin;
-import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.avro.Stage;
 import io.reflux.schemas.kafka.DeadLetters;
 import io.reflux.schemas.kafka.KafkaClients;
-import io.reflux.schemas.kafka.Received;
 import io.reflux.schemas.kafka.Topics;
-import io.reflux.schemas.kafka.Traces;
-import io.reflux.schemas.kafka.Undecodable;
-import io.reflux.schemas.labels.HeldOut;
 import io.reflux.schemas.registry.RegistryException;
 import io.reflux.schemas.service.RefluxException;
-import io.reflux.trainer.RolloutWriter.Prompt;
+import io.reflux.trainer.Intake.MissingRecordsException;
+import io.reflux.trainer.IntakeJournal.Entry;
+import io.reflux.trainer.IntakeJournal.Run;
+import io.reflux.trainer.Pipeline.Sample;
 import io.reflux.trainer.SnapshotMaker.Candidate;
 import io.reflux.trainer.watch.Happening;
 import io.reflux.trainer.watch.RunWatch;
-import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayDeque;
-import java.util.Arrays;
 import java.util.Deque;
-import java.util.HashMap;
-import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.producer.Producer;
-import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.errors.RetriableException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -54,28 +44,26 @@ final class TrainingLoop implements AutoCloseable {
   private final TrainerConfig config;
   private final TrainerMeters meters;
   private final Health health;
-  private final LabelIntake intake;
   private final StudentTraining training;
-  private final CheckpointStore store;
-  private final LabelSource softLabels;
-  private final LabelSource rolloutLabels;
+  private final Checkpoints checkpoints;
+  private final Deque<Entry> redo;
+  private final Intake intake;
+  private final RefusedLabels refused;
   private final Producer<String, byte[]> producer;
-  private final DeadLetters deadLetters;
   private final RunWatch watch;
   private final ProgressReports progress;
   private final SnapshotQueue snapshots;
   private final RolloutWriter rollouts;
   private final Deque<Runnable> opened;
-  private final AtomicInteger lettersUnderWay = new AtomicInteger();
   private final CountDownLatch stopping = new CountDownLatch(1);
-  private final String studentShape;
-  private final String tokenizerFingerprint;
 
   private long lastSnapshotNanos;
   private long lastSnapshotStep;
   private long lastCheckpointNanos;
+  private long lastCheckpointStep;
   private long lastRenewalStep = -1;
-  private double promptCredit;
+  private long rolloutsTrained;
+  private long idleNanos;
 
   private TrainingLoop(
       TrainerConfig config,
@@ -89,47 +77,36 @@ final class TrainingLoop implements AutoCloseable {
     this.meters = meters;
     this.health = health;
     this.opened = opened;
-    this.store = opened(CheckpointStore.open(config.dataDir()), CheckpointStore::close);
     StartingStudent student = StartingStudent.of(config, teacher);
-    this.studentShape = student.config().toString();
-    this.tokenizerFingerprint = teacher.tokenizerFingerprint();
-    this.intake = new LabelIntake(teacher, student.config().maxPositions());
-    Optional<Checkpoint> checkpoint = store.load();
-    checkpoint.ifPresent(this::requireOurs);
+    this.checkpoints =
+        opened(new Checkpoints(config, student, teacher, meters, health), Checkpoints::close);
     this.training =
         opened(
             new StudentTraining(config, student.config(), student.weights()),
             StudentTraining::close);
-    checkpoint.ifPresent(
-        found -> {
-          training.restore(found.training());
-          log.info("Resumed at step {}", training.stepsDone());
-        });
-    Map<String, Long> offsets = checkpoint.map(Checkpoint::offsets).orElse(Map.of());
-    this.softLabels =
+    checkpoints.loaded().ifPresent(this::restore);
+    IntakeState state = checkpoints.loaded().map(Checkpoint::intake).orElse(IntakeState.NONE);
+    LabelSource softLabels =
         opened(
-            new LabelSource(clients, Topics.SOFT_LABELS, "trainer-soft-labels", offsets),
+            new LabelSource(clients, Topics.SOFT_LABELS, "trainer-soft-labels", state.positions()),
             LabelSource::close);
-    this.rolloutLabels =
+    LabelSource rolloutLabels =
         opened(
-            new LabelSource(clients, Topics.ROLLOUT_LABELS, "trainer-rollout-labels", offsets),
+            new LabelSource(
+                clients, Topics.ROLLOUT_LABELS, "trainer-rollout-labels", state.positions()),
             LabelSource::close);
     this.producer = opened(clients.producer("trainer"), Producer::close);
-    this.deadLetters = new DeadLetters("trainer", clients, producer);
-    long now = System.nanoTime();
+    this.refused = new RefusedLabels(new DeadLetters("trainer", clients, producer), meters);
     this.watch =
         opened(
             RunWatch.open(
                 config.studentName(),
                 config.dataDir(),
-                checkpoint.isPresent()
+                checkpoints.loaded().isPresent()
                     ? OptionalLong.of(training.stepsDone())
                     : OptionalLong.empty(),
                 SettingsText.of(config)),
             RunWatch::close);
-    this.progress =
-        new ProgressReports(
-            config, meters, watch, clients.writer(Topics.TRAINING_PROGRESS, producer), now);
     this.snapshots =
         opened(
             new SnapshotQueue(new SnapshotMaker(config, teacher, clients), meters, watch, news),
@@ -143,15 +120,48 @@ final class TrainingLoop implements AutoCloseable {
                 clients.writer(Topics.ROLLOUTS, producer),
                 meters),
             RolloutWriter::close);
+    this.intake =
+        new Intake(
+            config,
+            new LabelIntake(teacher, student.config().maxPositions()),
+            softLabels,
+            rolloutLabels,
+            training,
+            rollouts,
+            refused,
+            meters,
+            state,
+            stopping);
+    this.redo =
+        new ArrayDeque<>(checkpoints.doneSince(training.stepsDone(), intake.state().offsets()));
+    if (!redo.isEmpty()) {
+      log.info("Redoing what was done after the checkpoint at step {}", training.stepsDone());
+    }
+    long now = System.nanoTime();
+    this.progress =
+        new ProgressReports(
+            config,
+            meters,
+            watch,
+            clients.writer(Topics.TRAINING_PROGRESS, producer),
+            pipeline(),
+            now);
     lastSnapshotNanos = now;
     lastCheckpointNanos = now;
     lastSnapshotStep = training.stepsDone();
+    lastCheckpointStep = training.stepsDone();
+  }
+
+  private void restore(Checkpoint checkpoint) {
+    training.restore(checkpoint.training());
+    log.info("Resumed at step {}", training.stepsDone());
   }
 
   /**
    * Opens everything, resumes, and publishes a first snapshot if the channel has none.
    *
-   * @param health told whether labels can be read, as {@link #LABELS}
+   * @param health told whether labels can be read, as {@link #LABELS}, and of checkpoints that are
+   *     torn or cannot be written, as {@link Checkpoints#PART}
    * @param news told in a line what became of each snapshot
    * @throws RefluxException one line; nothing stays open
    */
@@ -186,44 +196,55 @@ final class TrainingLoop implements AutoCloseable {
     stopping.countDown();
   }
 
-  /** Trains until stopped; then writes a last checkpoint. */
+  /** Trains until stopped, or the last step is done; then writes a last checkpoint. */
   void run() {
-    if (training.stage() == Stage.ON_POLICY) {
+    if (redo.isEmpty()) {
       renewRollouts();
     }
-    while (stopping.getCount() > 0) {
-      takeInLabels();
-      if (training.canStep()) {
-        step();
-      }
-      tick();
+    while (stopping.getCount() > 0 && !isAtEnd()) {
+      turn();
     }
     snapshots.finish();
     producer.flush();
-    checkpoint();
-    progress.finish(training, System.nanoTime(), labelsLag(), snapshots.last());
+    if (redo.isEmpty()) {
+      checkpoint();
+    }
+    progress.finish(training, System.nanoTime(), pipeline(), snapshots.last());
+    if (isAtEnd()) {
+      log.info("Stopped at step {}: weights {}", training.stepsDone(), weights().fingerprint());
+    }
   }
 
-  /** Lets go of everything; the last checkpoint is {@link #run}'s. */
-  @Override
-  public void close() {
-    closeAll(opened);
+  private boolean isAtEnd() {
+    return training.stepsDone() >= config.stopAtStep().orElse(Long.MAX_VALUE);
   }
 
-  private void takeInLabels() {
-    boolean busy = training.canStep();
+  /** Takes in, does a step if there is one to do, and whatever is due between steps. */
+  void turn() {
+    if (redo.isEmpty()) {
+      reading(this::takeIn);
+      // Kafka being away keeps nobody from training on what is held.
+      if (training.canStep()) {
+        checkpoints.note(training.stepsDone() + 1, intake.takeRuns());
+        // Only now: a restart redoes what is noted, and offers nothing again.
+        intake.takePrompts().forEach(rollouts::offer);
+        step();
+      }
+    } else {
+      reading(this::redoNext);
+    }
+    tick();
+  }
+
+  private void reading(Runnable read) {
     try {
-      Duration wait = busy ? Duration.ZERO : WAIT_FOR_LABELS;
-      for (Received<SoftLabels> record : softLabels.poll(wait, this::undecodable)) {
-        meters.softLabels().increment();
-        takeIn(record);
+      read.run();
+      meters.labelsLag(intake.softLabelsLag());
+      if (intake.isStalled()) {
+        health.notReady(LABELS, "some that are in Kafka do not come");
+      } else {
+        health.ready(LABELS);
       }
-      for (Received<SoftLabels> record : rolloutLabels.poll(Duration.ZERO, this::undecodable)) {
-        meters.rolloutLabels().increment();
-        takeIn(record);
-      }
-      meters.labelsLag(labelsLag());
-      health.ready(LABELS);
     } catch (RegistryException e) {
       if (!e.isTransient()) {
         throw e;
@@ -234,59 +255,83 @@ final class TrainingLoop implements AutoCloseable {
     }
   }
 
-  private void takeIn(Received<SoftLabels> record) {
-    SoftLabels labels = record.value();
-    Optional<Refusal> refusal = intake.refusal(labels);
-    if (refusal.isPresent()) {
-      refuse(record, refusal.get());
-      return;
-    }
-    LabelledSequence sequence = intake.accept(labels);
-    if (sequence.rows() == 0) {
-      return;
-    }
-    int[] prompt = Arrays.copyOf(sequence.tokenIds(), sequence.promptLength());
-    if (HeldOut.isHeldOut(prompt, config.heldOutFraction())) {
-      if (!sequence.isRollout()) {
-        training.measureOn(sequence);
-      }
-      return;
-    }
-    if (sequence.isRollout()) {
-      long age = training.stepsDone() - sequence.written().orElseThrow().studentStep();
-      // One from the future was written by a student that a lost data directory took along.
-      if (age > config.maxStaleness() || age < 0) {
-        meters.staleRollouts().increment();
-        return;
-      }
-    } else {
-      offerPrompt(record, prompt);
-    }
-    training.learnFrom(sequence);
+  long stepsDone() {
+    return training.stepsDone();
   }
 
-  /** As many rollouts a fresh prompt as make the on-policy share; never more than one. */
-  private void offerPrompt(Received<SoftLabels> record, int[] prompt) {
-    SoftLabels labels = record.value();
-    if (training.stage() != Stage.ON_POLICY || labels.getOrigin() == Origin.ROLLOUT) {
+  /** The student's as they stand. */
+  Weights weights() {
+    return training.export();
+  }
+
+  private void takeIn() {
+    boolean idle = !training.canStep();
+    long start = System.nanoTime();
+    intake.takeIn(WAIT_FOR_LABELS);
+    if (idle) {
+      idleNanos += System.nanoTime() - start;
+    }
+  }
+
+  /** What was noted before a restart: the same records in the same order, and the same step. */
+  private void redoNext() {
+    Entry next = redo.peek();
+    try {
+      for (Run run : next.runs()) {
+        if (!intake.redo(run, WAIT_FOR_LABELS)) {
+          return;
+        }
+      }
+    } catch (MissingRecordsException e) {
+      giveUpRedoing(e.getMessage());
       return;
     }
-    promptCredit = Math.min(1, promptCredit + config.lambda() / (1 - config.lambda()));
-    if (promptCredit >= 1) {
-      promptCredit -= 1;
-      rollouts.offer(
-          new Prompt(
-              labels.getRequestId(),
-              labels.getSegment(),
-              labels.getRequestedAt(),
-              prompt,
-              Traces.from(record)));
+    // They are noted, and prompts were offered then.
+    intake.takeRuns();
+    intake.takePrompts();
+    if (next.step() > 0) {
+      if (!training.canStep() || training.stepsDone() + 1 != next.step()) {
+        giveUpRedoing(
+            "step %d cannot follow step %d; the settings have changed"
+                .formatted(next.step(), training.stepsDone()));
+        return;
+      }
+      step();
+      meters.stepsRedone().increment();
     }
+    redo.remove();
+    if (redo.isEmpty()) {
+      log.info("Redone up to step {}", training.stepsDone());
+      renewRollouts();
+    }
+  }
+
+  private void giveUpRedoing(String why) {
+    log.error(
+        "What was done after step {} cannot be redone as it was, and is done anew: {}",
+        training.stepsDone(),
+        why);
+    redo.clear();
+    intake.takeRuns();
+    intake.takePrompts();
+    if (!checkpoint()) {
+      // What is noted from now on must not follow what was not redone.
+      checkpoints.stopNoting();
+    }
+    renewRollouts();
+  }
+
+  /** Lets go of everything; the last checkpoint is {@link #run}'s. */
+  @Override
+  public void close() {
+    closeAll(opened);
   }
 
   private void step() {
     Stage before = training.stage();
     StudentTraining.Step step = training.step();
+    intake.stepped();
+    rolloutsTrained += step.rollouts();
     progress.add(step);
     boolean skipped = !Double.isFinite(step.gradientNorm());
     meters.stepped(step.losses().rows(), skipped);
@@ -314,9 +359,10 @@ final class TrainingLoop implements AutoCloseable {
           "%s: held-out agreement %s".formatted(training.stage(), training.agreement()));
     }
     boolean renew =
-        training.stage() == Stage.ON_POLICY
+        redo.isEmpty()
+            && training.stage() == Stage.ON_POLICY
             && training.stepsDone() - lastRenewalStep >= config.rolloutRefreshSteps();
-    if (movedOn || renew) {
+    if (renew) {
       renewRollouts();
     }
   }
@@ -328,23 +374,31 @@ final class TrainingLoop implements AutoCloseable {
     }
   }
 
+  /** What time brings about. None of it changes what training does next. */
   private void tick() {
     long now = System.nanoTime();
     snapshots.settle();
-    if (!snapshots.isBusy() && isSnapshotDue(now)) {
-      training.validate();
-      // What is published must never be ahead of what a restart resumes from.
-      if (checkpoint()) {
-        snapshots.make(candidate());
+    // What is redone is on its way to where it was; a letter that is under way is not yet safe.
+    if (redo.isEmpty() && refused.areSent()) {
+      if (!snapshots.isBusy() && isSnapshotDue(now)) {
+        // What is published must never be ahead of what a restart resumes from.
+        if (checkpoint()) {
+          snapshots.make(candidate());
+        }
+        lastSnapshotNanos = now;
+        lastSnapshotStep = training.stepsDone();
       }
-      lastSnapshotNanos = now;
-      lastSnapshotStep = training.stepsDone();
+      if (isCheckpointDue(now)) {
+        checkpoint();
+      }
     }
-    if (now - lastCheckpointNanos >= config.checkpointInterval().toNanos()
-        && lettersUnderWay.get() == 0) {
-      checkpoint();
-    }
-    progress.tick(training, now, labelsLag(), snapshots.last());
+    progress.tick(training, now, this::pipeline, snapshots.last());
+  }
+
+  private boolean isCheckpointDue(long now) {
+    return config.checkpointSteps().isPresent()
+        ? training.stepsDone() - lastCheckpointStep >= config.checkpointSteps().getAsLong()
+        : now - lastCheckpointNanos >= config.checkpointInterval().toNanos();
   }
 
   private boolean isSnapshotDue(long now) {
@@ -361,67 +415,34 @@ final class TrainingLoop implements AutoCloseable {
         training.stepsDone(),
         training.rowsTrained(),
         training.parameterCount(),
-        offsets(),
+        intake.state().offsets(),
         training.heldOut());
   }
 
-  /** Whether it is safely on disk. A failure leaves those before, and is told. */
   private boolean checkpoint() {
     lastCheckpointNanos = System.nanoTime();
-    try {
-      store.save(
-          new Checkpoint(
-              studentShape,
-              intake.teacherFingerprint(),
-              tokenizerFingerprint,
-              offsets(),
-              training.state()));
-      meters.checkpoints().increment();
-      return true;
-    } catch (IOException e) {
-      meters.checkpointFailures().increment();
-      log.error(
-          "Checkpoint in {} failed, the one before is kept: {}", config.dataDir(), e.getMessage());
-      return false;
-    }
+    lastCheckpointStep = training.stepsDone();
+    boolean saved = checkpoints.save(intake.state(), training.state(), intake.takeRuns());
+    intake.takePrompts().forEach(rollouts::offer);
+    return saved;
   }
 
-  private Map<String, Long> offsets() {
-    Map<String, Long> offsets = new HashMap<>(softLabels.offsets());
-    offsets.putAll(rolloutLabels.offsets());
-    return offsets;
-  }
-
-  private long labelsLag() {
-    return softLabels.lag() + rolloutLabels.lag();
-  }
-
-  private void refuse(Received<SoftLabels> record, Refusal refusal) {
-    meters.refused(refusal.reason());
-    log.warn("Label {} refused: {}", record.coordinates(), refusal.message());
-    try {
-      track(record.coordinates(), deadLetters.send(record, refusal.reason(), refusal.message(), 1));
-    } catch (RegistryException e) {
-      log.error("Dead letter of {} not sent: {}", record.coordinates(), e.getMessage());
-    }
-  }
-
-  private void undecodable(Undecodable record) {
-    meters.refused(record.reason());
-    log.warn("Label refused: {}", record);
-    track(record.coordinates(), deadLetters.send(record, 1));
-  }
-
-  private void track(String coordinates, CompletableFuture<RecordMetadata> letter) {
-    lettersUnderWay.incrementAndGet();
-    var unused =
-        letter.whenComplete(
-            (sent, error) -> {
-              lettersUnderWay.decrementAndGet();
-              if (error != null) {
-                log.error("Dead letter of {} not sent: {}", coordinates, error.getMessage());
-              }
-            });
+  private Sample pipeline() {
+    RolloutWriter.Progress writing = rollouts.progress();
+    return new Sample(
+        new Pipeline.Counts(
+            (long) meters.softLabels().count(),
+            writing.offered(),
+            writing.written(),
+            writing.scored(),
+            rolloutsTrained),
+        new Pipeline.Waiting(
+            writing.prompts(),
+            writing.writing(),
+            writing.scoring(),
+            intake.rolloutLag(),
+            intake.softLabelsLag()),
+        new Pipeline.Times(writing.waited(), idleNanos, System.nanoTime()));
   }
 
   private void waitForKafka(RuntimeException problem) {
@@ -437,20 +458,6 @@ final class TrainingLoop implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       stop();
-    }
-  }
-
-  private void requireOurs(Checkpoint checkpoint) {
-    requireSame("student", checkpoint.studentShape(), studentShape);
-    requireSame("teacher", checkpoint.teacherFingerprint(), intake.teacherFingerprint());
-    requireSame("tokenizer", checkpoint.tokenizerFingerprint(), tokenizerFingerprint);
-  }
-
-  private void requireSame(String what, String stored, String given) {
-    if (!stored.equals(given)) {
-      throw new RefluxException(
-          "reflux.train.%s: %s (expected: %s, as the checkpoint in %s has; start anew with another data-dir)"
-              .formatted(what, given, stored, config.dataDir()));
     }
   }
 

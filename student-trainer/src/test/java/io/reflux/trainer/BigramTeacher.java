@@ -2,6 +2,7 @@ package io.reflux.trainer;
 
 import io.reflux.schemas.labels.SampledBlock;
 import io.reflux.schemas.labels.SoftLabelCodec;
+import io.reflux.schemas.labels.SupportBlock;
 import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.trainer.LabelledSequence.Written;
 import java.util.Arrays;
@@ -60,6 +61,32 @@ final class BigramTeacher {
       entropy[row] = (float) (-LIKELIEST * Math.log(LIKELIEST) - (1 - LIKELIEST) * Math.log(rest));
     }
     return new TopKBlock(rows, K, top, logprobs, tail, token, entropy);
+  }
+
+  /** As {@link #labels}, of the same distributions on ids that somebody else names. */
+  SupportBlock support(int[] ids, int promptLength, int[] support, int k) {
+    TopKBlock exact = labels(ids, promptLength);
+    int rows = exact.rows();
+    float[] logprobs = new float[rows * k];
+    float[] tail = new float[rows];
+    double rest = (1 - LIKELIEST) / (vocabulary - 1);
+    for (int row = 0; row < rows; row++) {
+      double named = 0;
+      for (int i = row * k; i < (row + 1) * k; i++) {
+        double probability = support[i] == exact.topId(row) ? LIKELIEST : rest;
+        logprobs[i] = (float) Math.log(probability);
+        named += probability;
+      }
+      tail[row] = (float) Math.log1p(-named);
+    }
+    return new SupportBlock(
+        rows,
+        k,
+        SupportBlock.checksum(support),
+        logprobs,
+        tail,
+        exact.tokenLogprobs(),
+        exact.entropy());
   }
 
   /** As {@link #labels}, in draws from the same distributions. */

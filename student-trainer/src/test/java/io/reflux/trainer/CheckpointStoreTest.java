@@ -32,13 +32,25 @@ class CheckpointStoreTest {
 
   @Test
   void keepsTheNewestAndTheOneBefore() throws IOException {
-    try (CheckpointStore store = CheckpointStore.open(directory)) {
+    try (CheckpointStore store = CheckpointStore.open(directory, 2)) {
       for (int step = 1; step <= 4; step++) {
         store.save(checkpoint(step, 10));
       }
     }
     assertThat(files()).hasSize(2);
     assertThat(load().training().step()).isEqualTo(4);
+  }
+
+  @Test
+  void keepsAsManyAsAreAskedFor() throws IOException {
+    try (CheckpointStore store = CheckpointStore.open(directory, 3)) {
+      for (int step = 1; step <= 5; step++) {
+        store.save(checkpoint(step, 10));
+      }
+      assertThat(store.oldest()).isEqualTo(3);
+      assertThat(store.newest()).isEqualTo(5);
+    }
+    assertThat(files()).hasSize(3);
   }
 
   @Test
@@ -75,7 +87,7 @@ class CheckpointStoreTest {
   void refusesToStartOverWhenNoCheckpointIsWhole() throws IOException {
     save(checkpoint(1, 1000));
     Files.write(files().get(0), new byte[100]);
-    try (CheckpointStore store = CheckpointStore.open(directory)) {
+    try (CheckpointStore store = CheckpointStore.open(directory, 2)) {
       assertThatThrownBy(store::load)
           .isInstanceOf(RefluxException.class)
           .hasMessageContaining("no whole checkpoint")
@@ -92,16 +104,16 @@ class CheckpointStoreTest {
 
   @Test
   void oneTrainerADirectory() {
-    try (CheckpointStore first = CheckpointStore.open(directory)) {
+    try (CheckpointStore first = CheckpointStore.open(directory, 2)) {
       assertThat(first.load()).isEmpty();
-      assertThatThrownBy(() -> CheckpointStore.open(directory))
+      assertThatThrownBy(() -> CheckpointStore.open(directory, 2))
           .isInstanceOf(RefluxException.class)
           .hasMessageContaining("in use by another trainer");
     }
   }
 
   private void save(Checkpoint checkpoint) throws IOException {
-    try (CheckpointStore store = CheckpointStore.open(directory)) {
+    try (CheckpointStore store = CheckpointStore.open(directory, 2)) {
       if (!files().isEmpty()) {
         store.load();
       }
@@ -110,8 +122,8 @@ class CheckpointStoreTest {
   }
 
   private Checkpoint load() {
-    try (CheckpointStore store = CheckpointStore.open(directory)) {
-      return store.load().orElseThrow();
+    try (CheckpointStore store = CheckpointStore.open(directory, 2)) {
+      return store.load().orElseThrow().checkpoint();
     }
   }
 
@@ -130,7 +142,13 @@ class CheckpointStoreTest {
         "shape",
         "teacher",
         "tokenizer",
-        Map.of("reflux.soft-labels-0", 17L, "reflux.soft-labels-1", 3L),
+        new IntakeState(
+            Map.of(
+                "reflux.soft-labels-0", new Position(17, 17),
+                "reflux.soft-labels-1", new Position(5, 3)),
+            7,
+            1,
+            0.75),
         new StudentState(
             new ModelState(
                 "adamw",

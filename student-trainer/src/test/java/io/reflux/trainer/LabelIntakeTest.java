@@ -1,6 +1,7 @@
 package io.reflux.trainer;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.reflux.model.LanguageModel;
 import io.reflux.model.checkpoint.DType;
@@ -95,7 +96,8 @@ class LabelIntakeTest {
     assertRefused("tokenizer_mismatch", builder -> builder.setTokenizerFingerprint("other"));
     assertRefused("chat_template_mismatch", builder -> builder.setChatTemplateFingerprint("x"));
     assertRefused("vocabulary_mismatch", builder -> builder.setVocabularySize(7));
-    assertRefused("temperature_unsupported", builder -> builder.setTemperature(2));
+    assertRefused("bad_temperature", builder -> builder.setTemperature(0));
+    assertRefused("bad_temperature", builder -> builder.setTemperature(Float.NaN));
     assertRefused("student_version_missing", builder -> builder.setOrigin(Origin.ROLLOUT));
     assertRefused("bad_prompt_length", builder -> builder.setPromptLength(0));
     assertRefused("bad_prompt_length", builder -> builder.setPromptLength(15));
@@ -105,13 +107,15 @@ class LabelIntakeTest {
     assertRefused("bad_token_id", builder -> builder.getTokenIds().set(0, -1));
     assertRefused("bad_sampling_probability", builder -> builder.setSamplingProbability(0));
     assertRefused("bad_loss_mask", builder -> builder.setLossMask(ByteBuffer.wrap(new byte[1])));
-    assertRefused(
-        "support_unmatched",
-        builder ->
-            builder.setLabels(
-                encoded(
-                    new SupportBlock(
-                        10, 1, 7, new float[10], new float[10], new float[10], new float[10]))));
+    assertRefused("support_missing", builder -> support(builder).setSupportIds(List.of()));
+    assertRefused("bad_labels", builder -> support(builder).getSupportIds().set(3, 7));
+    assertRefused("bad_labels", builder -> support(builder).getSupportIds().add(7));
+    assertRefused("bad_support", builder -> support(builder, 5, 5));
+    assertRefused("bad_support", builder -> support(builder, 5, 100_000));
+    assertRefused("bad_sampled_logprobs", builder -> sampled(builder, 9, -1, 1));
+    assertRefused("bad_sampled_logprobs", builder -> sampled(builder, 10, Float.NaN, 1));
+    assertRefused("bad_sampled_logprobs", builder -> sampled(builder, 10, 0.5f, 1));
+    assertRefused("bad_sampling_temperature", builder -> sampled(builder, 10, -1, 0));
     assertRefused(
         "entropy_unknown",
         builder -> {
@@ -120,6 +124,56 @@ class LabelIntakeTest {
           builder.setLabels(encoded(SampledBlock.of(10, 1, new int[10], new float[10], entropy)));
         });
     assertRefused("too_long", builder -> builder.getTokenIds().addAll(Collections.nCopies(30, 20)));
+  }
+
+  @Test
+  void takesWhatARolloutSaysOfItself() {
+    SoftLabels labels =
+        labels(
+                builder ->
+                    sampled(support(builder), 10, -1.5f, 0.9f)
+                        .setOrigin(Origin.ROLLOUT)
+                        .setStudentVersion(77L)
+                        .setTemperature(2))
+            .build();
+    assertThat(intake.refusal(labels)).isEmpty();
+    LabelledSequence sequence = intake.accept(labels);
+    assertThat(sequence.supportIds()).hasSize(20).startsWith(5, 6, 5, 6);
+    assertThat(sequence.labelTemperature()).isEqualTo(2);
+    assertThat(sequence.written().orElseThrow().studentStep()).isEqualTo(77);
+    assertThat(sequence.written().orElseThrow().logprobs()).hasSize(10).containsOnly(-1.5f);
+    assertThat(sequence.written().orElseThrow().temperature()).isCloseTo(0.9, within(1e-6));
+  }
+
+  private SoftLabels.Builder support(SoftLabels.Builder builder) {
+    return support(builder, 5, 6);
+  }
+
+  /** Labels of two ids a row, in place of the others. */
+  private SoftLabels.Builder support(SoftLabels.Builder builder, int first, int second) {
+    List<Integer> ids = new ArrayList<>();
+    float[] logprobs = new float[20];
+    float[] tail = new float[10];
+    Arrays.fill(logprobs, (float) Math.log(0.25));
+    Arrays.fill(tail, (float) Math.log(0.5));
+    for (int row = 0; row < 10; row++) {
+      ids.add(first);
+      ids.add(second);
+    }
+    int checksum = SupportBlock.checksum(ids.stream().mapToInt(Integer::intValue).toArray());
+    return builder
+        .setSupportSize(2)
+        .setSupportIds(ids)
+        .setLabels(
+            encoded(
+                new SupportBlock(10, 2, checksum, logprobs, tail, new float[10], new float[10])));
+  }
+
+  private static SoftLabels.Builder sampled(
+      SoftLabels.Builder builder, int count, float logprob, float temperature) {
+    return builder
+        .setSampledLogprobs(Collections.nCopies(count, logprob))
+        .setSamplingTemperature(temperature);
   }
 
   @Test

@@ -66,13 +66,13 @@ class StudentTrainingTest {
           round(killed, i);
         }
         Path place = directory.resolve("at-" + killedAt);
-        try (CheckpointStore store = CheckpointStore.open(place)) {
-          store.save(new Checkpoint("s", "t", "k", Map.of("a-0", 7L), killed.state()));
+        try (CheckpointStore store = CheckpointStore.open(place, 2)) {
+          store.save(new Checkpoint("s", "t", "k", IntakeState.NONE, killed.state()));
         }
         // What the killed one did after its checkpoint is lost, and done again.
         round(killed, killedAt);
-        try (CheckpointStore store = CheckpointStore.open(place)) {
-          resumed.restore(store.load().orElseThrow().training());
+        try (CheckpointStore store = CheckpointStore.open(place, 2)) {
+          resumed.restore(store.load().orElseThrow().checkpoint().training());
         }
         for (int i = killedAt; i < 20; i++) {
           round(resumed, i);

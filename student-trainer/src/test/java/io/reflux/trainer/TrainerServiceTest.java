@@ -7,14 +7,8 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.devstack.DevStack;
 import io.reflux.model.LanguageModel;
-import io.reflux.model.checkpoint.DType;
-import io.reflux.model.checkpoint.ModelConfig;
-import io.reflux.model.checkpoint.RandomModel;
-import io.reflux.model.tokenizer.BpeTrainer;
-import io.reflux.model.tokenizer.BpeVocabulary;
 import io.reflux.operations.PrometheusMeters;
 import io.reflux.schemas.avro.DeadLetter;
-import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.Rollout;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SoftLabels;
@@ -27,11 +21,9 @@ import io.reflux.schemas.kafka.TopicReader;
 import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.kafka.Traces;
-import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.SnapshotCatalog;
 import io.reflux.snapshots.SnapshotFetcher;
-import io.reflux.trainer.pretrain.Shape;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -39,16 +31,12 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -69,12 +57,13 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(120)
 class TrainerServiceTest {
   private static final Duration PATIENCE = Duration.ofSeconds(60);
+  private static final String PROMPTS = "bottleneck_prompts";
 
   @TempDir private static Path shared;
   private static DevStack stack;
   private static Path teacherDir;
   private static LanguageModel teacher;
-  private static BigramTeacher bigrams;
+  private static LabelMaker labelled;
 
   @TempDir private Path directory;
   private KafkaClients clients;
@@ -83,16 +72,8 @@ class TrainerServiceTest {
   static void startStack() {
     stack = DevStack.start(shared.resolve("stack"));
     teacherDir = shared.resolve("teacher");
-    BpeVocabulary vocabulary =
-        BpeTrainer.train(List.of("red green blue").iterator(), 300, List.of("<|end|>"));
-    vocabulary.write(teacherDir, BpeVocabulary.Roles.endingWith("<|end|>"));
-    ModelConfig config =
-        Shape.parse("hidden=16,layers=1,heads=2,context=64")
-            .config(vocabulary.size(), OptionalInt.empty(), List.of(0));
-    LanguageModel.save(teacherDir, config, RandomModel.weights(config, 3), DType.F32, teacherDir);
-    teacher = LanguageModel.load(teacherDir);
-    // A narrow language inside the tokenizer's: quick to learn.
-    bigrams = new BigramTeacher(vocabulary.size() - 40, vocabulary.size(), 1);
+    labelled = LabelMaker.make(teacherDir);
+    teacher = labelled.teacher();
   }
 
   @AfterAll
@@ -146,12 +127,23 @@ class TrainerServiceTest {
         assertThat(received.headers()).containsExactlyElementsOf(trace());
         assertThat(rollout.getTokenIds().size()).isGreaterThan(rollout.getPromptLength());
         assertThat(rollout.getSampledLogprobs())
-            .hasSize(rollout.getTokenIds().size() - rollout.getPromptLength());
+            .hasSize(rollout.getTokenIds().size() - rollout.getPromptLength())
+            .allMatch(logprob -> logprob <= 0);
+        assertThat(rollout.getTemperature()).isEqualTo(0.9f);
+        assertSupportIsTheStudents(rollout);
         assertThat(rollout.getStudentVersion()).isPositive();
         TopicWriter<SoftLabels> scored = clients.writer(Topics.ROLLOUT_LABELS, producer);
-        var unused = scored.send(rollout.getRolloutId(), score(rollout));
+        var unused = scored.send(rollout.getRolloutId(), labelled.scored(rollout));
         producer.flush();
         await(progress, record -> record.getMetrics().get("rollouts_held") >= 1);
+        TrainingProgress onPolicy =
+            await(
+                progress,
+                record -> record.getLambda() > 0 && record.getMetrics().containsKey(PROMPTS));
+        assertThat(onPolicy.getMetrics())
+            .containsKeys("rollouts_written_per_second", "rollouts_scoring", "prompts_waiting");
+        // All that were not sent back are being scored, as far as the trainer knows.
+        assertThat(onPolicy.getMetrics().get("rollouts_scoring")).isPositive();
 
         await(() -> best().getOrDefault("agreement", 0.0) > 0.9);
         await(progress, record -> record.getMetrics().containsKey("gate_kl_change_high"));
@@ -254,7 +246,7 @@ class TrainerServiceTest {
       try {
         TopicWriter<SoftLabels> labels = clients.writer(Topics.SOFT_LABELS, producer);
         Random random = new Random(1);
-        SoftLabels foreign = label("q", random);
+        SoftLabels foreign = labelled.label("q", random);
         foreign.setTokenizerFingerprint("0123");
         var unused = labels.send("q", foreign);
         producer.flush();
@@ -319,46 +311,31 @@ class TrainerServiceTest {
     Random random = new Random(seed);
     for (int i = 0; i < count; i++) {
       String id = seed + "-" + i;
-      var unused = labels.send(id, label(id, random), null, trace());
+      var unused = labels.send(id, labelled.label(id, random), null, trace());
     }
+  }
+
+  private static void assertSupportIsTheStudents(Rollout rollout) {
+    int size = rollout.getSupportSize();
+    int rows = rollout.getTokenIds().size() - rollout.getPromptLength();
+    assertThat(size).isEqualTo(16);
+    assertThat(rollout.getSupportIds()).hasSize(rows * size);
+    int likely = 0;
+    for (int row = 0; row < rows; row++) {
+      List<Integer> ids = rollout.getSupportIds().subList(row * size, (row + 1) * size);
+      assertThat(ids).doesNotHaveDuplicates();
+      if (ids.contains(rollout.getTokenIds().get(rollout.getPromptLength() + row))) {
+        likely++;
+      }
+    }
+    // One drawn from far out is possible; none from within is not.
+    assertThat(likely).isPositive();
   }
 
   private static Iterable<Header> trace() {
     return Traces.headers(
         Traces.fromHttp(
             List.of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), List.of("a=1")));
-  }
-
-  private static SoftLabels label(String id, Random random) {
-    int[] prompt = bigrams.prompt(random, 4 + random.nextInt(4));
-    int[] ids = bigrams.answered(prompt, 4 + random.nextInt(5), random);
-    return label(id, ids, prompt.length).build();
-  }
-
-  private static SoftLabels score(Rollout rollout) {
-    int[] ids = rollout.getTokenIds().stream().mapToInt(Integer::intValue).toArray();
-    return label(rollout.getRequestId(), ids, rollout.getPromptLength())
-        .setOrigin(Origin.ROLLOUT)
-        .setRolloutId(rollout.getRolloutId())
-        .setStudentVersion(rollout.getStudentVersion())
-        .build();
-  }
-
-  private static SoftLabels.Builder label(String id, int[] ids, int promptLength) {
-    int vocabulary = teacher.config().vocabularySize();
-    byte[] encoded = SoftLabelCodec.encode(bigrams.labels(ids, promptLength), vocabulary);
-    return SoftLabels.newBuilder()
-        .setRequestId(id)
-        .setOrigin(Origin.TEACHER)
-        .setRequestedAt(Instant.now())
-        .setScoredAt(Instant.now())
-        .setTeacherFingerprint(teacher.fingerprint())
-        .setTokenizerFingerprint(teacher.tokenizerFingerprint())
-        .setChatTemplateFingerprint(teacher.chatTemplateFingerprint())
-        .setVocabularySize(vocabulary)
-        .setTokenIds(Arrays.stream(ids).boxed().toList())
-        .setPromptLength(promptLength)
-        .setLabels(ByteBuffer.wrap(encoded));
   }
 
   private List<SnapshotManifest> manifests() {

@@ -199,6 +199,14 @@ public final class TopicReader<T extends SpecificRecord> implements AutoCloseabl
     return positions;
   }
 
+  /**
+   * Whether something was fetched that {@link #poll} has not handed out, as when the registry did
+   * not answer.
+   */
+  public boolean holdsFetched() {
+    return !fetched.isEmpty();
+  }
+
   @Override
   public void close() {
     consumer.close(CloseOptions.timeout(CLOSE_TIMEOUT));

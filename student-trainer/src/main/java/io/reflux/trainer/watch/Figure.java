@@ -56,8 +56,15 @@ public enum Figure {
 
   LABELS_PER_SECOND(Group.PIPELINE, Unit.RATE, "Label records of requests read a second"),
   ROLLOUT_LABELS_PER_SECOND(Group.PIPELINE, Unit.RATE, "Label records of rollouts read a second"),
+  PROMPTS_PER_SECOND(Group.PIPELINE, Unit.RATE, "Prompts offered for rollouts a second"),
   ROLLOUTS_PER_SECOND(Group.PIPELINE, Unit.RATE, "Rollouts written a second"),
-  LABELS_LAG(Group.PIPELINE, Unit.COUNT, "Label records that wait in Kafka");
+  ROLLOUTS_TRAINED_PER_SECOND(
+      Group.PIPELINE, Unit.RATE, "Rollouts trained on a second, repeats included"),
+  PROMPTS_WAITING(Group.PIPELINE, Unit.COUNT, "Prompts that wait for a rollout"),
+  ROLLOUTS_WRITING(Group.PIPELINE, Unit.COUNT, "Rollouts that the student is writing"),
+  ROLLOUTS_SCORING(Group.PIPELINE, Unit.COUNT, "Rollouts sent to the teacher and not yet back"),
+  ROLLOUT_LABELS_LAG(Group.PIPELINE, Unit.COUNT, "Label records of rollouts that wait in Kafka"),
+  LABELS_LAG(Group.PIPELINE, Unit.COUNT, "Label records of requests that wait in Kafka");
 
   private static final Map<String, Figure> BY_KEY =
       Stream.of(values()).collect(Collectors.toUnmodifiableMap(Figure::key, Function.identity()));
