@@ -118,9 +118,7 @@ final class Pipeline {
     }
     // Rollouts that are back, and not taken in, do not wait for the teacher.
     boolean isBack = 2 * waiting.scored() >= waiting.scoring();
-    return writer
-        .filter(part -> part != Part.TEACHER_SCORING || !isBack)
-        .orElse(Part.TRAINING);
+    return writer.filter(part -> part != Part.TEACHER_SCORING || !isBack).orElse(Part.TRAINING);
   }
 
   /** What was waited for longest since then, if anything was. */

@@ -26,6 +26,7 @@ class TrainerConfigTest {
     assertThat(config.heldOutFraction()).isEqualTo(0.1);
     assertThat(config.heldOutSize()).isEqualTo(512);
     assertThat(config.validationSteps()).isEqualTo(50);
+    assertThat(config.intakeSequences()).isEqualTo(256);
     assertThat(config.minimumLabels()).isEqualTo(32);
     assertThat(config.maxReuse()).isEqualTo(32);
     assertThat(config.replaySize()).isEqualTo(8192);
@@ -37,6 +38,8 @@ class TrainerConfigTest {
     assertThat(config.rolloutTemperature()).isEqualTo(0.9);
     assertThat(config.rolloutMaxTokens()).isEqualTo(64);
     assertThat(config.rolloutSlots()).isEqualTo(8);
+    assertThat(config.rolloutSupport()).isEqualTo(16);
+    assertThat(config.rolloutsInFlight()).isEqualTo(256);
     assertThat(config.rolloutSize()).isEqualTo(1024);
     assertThat(config.rolloutRefreshSteps()).isEqualTo(200);
     assertThat(config.maxStaleness()).isEqualTo(3000);
@@ -47,6 +50,9 @@ class TrainerConfigTest {
     assertThat(config.gateSegmentMinimum()).isEqualTo(20);
     assertThat(config.gateMinimumAgreement()).isEmpty();
     assertThat(config.checkpointInterval()).isEqualTo(Duration.ofSeconds(30));
+    assertThat(config.checkpointSteps()).isEmpty();
+    assertThat(config.checkpointRetention()).isEqualTo(2);
+    assertThat(config.stopAtStep()).isEmpty();
     assertThat(config.recordInterval()).isEqualTo(Duration.ofSeconds(5));
     assertThat(config.seed()).isEqualTo(42);
     assertThat(config.threads()).isEqualTo(1);

@@ -57,7 +57,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(120)
 class TrainerServiceTest {
   private static final Duration PATIENCE = Duration.ofSeconds(60);
-  private static final String PROMPTS = "bottleneck_prompts";
+  private static final String PROMPTS = "bottleneck{part=prompts}";
 
   @TempDir private static Path shared;
   private static DevStack stack;
@@ -141,7 +141,7 @@ class TrainerServiceTest {
                 progress,
                 record -> record.getLambda() > 0 && record.getMetrics().containsKey(PROMPTS));
         assertThat(onPolicy.getMetrics())
-            .containsKeys("rollouts_written_per_second", "rollouts_scoring", "prompts_waiting");
+            .containsKeys("rollouts_per_second", "rollouts_scoring", "prompts_waiting");
         // All that were not sent back are being scored, as far as the trainer knows.
         assertThat(onPolicy.getMetrics().get("rollouts_scoring")).isPositive();
 
