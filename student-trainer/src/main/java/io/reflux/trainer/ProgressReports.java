@@ -91,8 +91,7 @@ final class ProgressReports {
   }
 
   /** A last row, so that the files end where training did. */
-  void finish(
-      StudentTraining training, long nowNanos, Sample pipeline, Optional<Outcome> judged) {
+  void finish(StudentTraining training, long nowNanos, Sample pipeline, Optional<Outcome> judged) {
     record(training, nowNanos, pipeline, judged);
   }
 

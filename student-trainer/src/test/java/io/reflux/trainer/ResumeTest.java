@@ -179,7 +179,8 @@ class ResumeTest {
         clients,
         labelled.teacher(),
         new TrainerMeters(new SimpleMeterRegistry()),
-        Health.waitingFor());
+        Health.waitingFor(),
+        line -> {});
   }
 
   private static KafkaClients clients(String prefix) {
