@@ -33,6 +33,7 @@ import picocli.CommandLine.Command;
       PretrainCommand.class,
       GenerateTrafficCommand.class,
       LabelsCommand.class,
+      PlotCommand.class,
       TopicsCommand.class,
       ConfigCommand.class,
       DevCommand.class,

@@ -3,10 +3,11 @@ package io.reflux.bench.labels;
 import io.reflux.bench.labels.Distributions.Kind;
 import io.reflux.bench.labels.Samples.Column;
 import io.reflux.bench.labels.Samples.Line;
-import io.reflux.bench.labels.Svg.Anchor;
+import io.reflux.plots.Pictures;
+import io.reflux.plots.Svg;
+import io.reflux.plots.Svg.Anchor;
 import io.reflux.schemas.labels.LabelEncoding;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -52,8 +53,7 @@ final class LabelPlot {
 
   /** Draws it; folders are made if need be. */
   static void write(Path file, Samples samples, int vocabulary) throws IOException {
-    Files.createDirectories(file.toAbsolutePath().getParent());
-    Files.writeString(file, new LabelPlot(samples, vocabulary).draw());
+    Pictures.write(file, new LabelPlot(samples, vocabulary).draw());
   }
 
   private String draw() {

@@ -12,81 +12,168 @@ import java.util.stream.Stream;
  * {@link Report}; it is never 0 instead.
  */
 public enum Figure {
-  LOSS(Group.LOSS, Unit.NATS, "What is minimised, weighted mean a position, all objectives"),
-  LOSS_DATA(Group.LOSS, Unit.NATS, "The loss on traffic that the teacher labelled"),
-  LOSS_ROLLOUTS(Group.LOSS, Unit.NATS, "The loss on what the student wrote itself"),
-  KL(Group.LOSS, Unit.NATS, "Forward KL from teacher to student, mean a labelled position"),
-  CROSS_ENTROPY(Group.LOSS, Unit.NATS, "Cross-entropy of the token that stands in the text"),
-  STUDENT_ENTROPY(Group.LOSS, Unit.NATS, "Entropy of the student's distribution, temperature 1"),
+  LOSS(Panel.LOSS, "all", Unit.NATS, "What is minimised, weighted mean a position"),
+  LOSS_DATA(Panel.LOSS, "data", Unit.NATS, "The loss on traffic that the teacher labelled"),
+  LOSS_ROLLOUTS(Panel.LOSS, "rollouts", Unit.NATS, "The loss on what the student wrote itself"),
 
-  TRAINING_AGREEMENT(
-      Group.QUALITY, Unit.SHARE, "Trained positions where both like the same token best"),
   VALIDATION_AGREEMENT(
-      Group.QUALITY, Unit.SHARE, "Held-out positions where both like the same token best"),
-  VALIDATION_KL(Group.QUALITY, Unit.NATS, "Forward KL on held-out positions"),
+      Panel.AGREEMENT,
+      "held out",
+      Unit.SHARE,
+      "Held-out positions where both like the same token best"),
+  TRAINING_AGREEMENT(
+      Panel.AGREEMENT,
+      "trained",
+      Unit.SHARE,
+      "Trained positions where both like the same token best"),
   GATE_AGREEMENT(
-      Group.QUALITY, Unit.SHARE, "Held-out agreement of the compressed student at the gate"),
-  GATE_KL(Group.QUALITY, Unit.NATS, "Held-out forward KL of the compressed student at the gate"),
+      Panel.AGREEMENT,
+      "compressed, at the gate",
+      Unit.SHARE,
+      "Held-out agreement of the compressed student that was offered last"),
+
+  VALIDATION_KL(Panel.KL, "held out", Unit.NATS, "Forward KL on held-out positions"),
+  KL(Panel.KL, "trained", Unit.NATS, "Forward KL from teacher to student on trained positions"),
+  GATE_KL(
+      Panel.KL,
+      "compressed, at the gate",
+      Unit.NATS,
+      "Held-out forward KL of the compressed student that was offered last"),
+
   GATE_KL_CHANGE(
-      Group.QUALITY, Unit.NATS, "Held-out forward KL at the gate, less the published one's"),
+      Panel.GATE, "change", Unit.NATS, "Held-out forward KL at the gate, less the published one's"),
   GATE_KL_CHANGE_LOW(
-      Group.QUALITY, Unit.NATS, "Lower end of the confidence interval of the gate's KL change"),
+      Panel.GATE,
+      "at least",
+      Unit.NATS,
+      "Lower end of the confidence interval of the gate's KL change"),
   GATE_KL_CHANGE_HIGH(
-      Group.QUALITY, Unit.NATS, "Upper end of the confidence interval of the gate's KL change"),
+      Panel.GATE,
+      "at most",
+      Unit.NATS,
+      "Upper end of the confidence interval of the gate's KL change"),
 
-  LEARNING_RATE(Group.OPTIMIZER, Unit.NUMBER, "Of the last step"),
-  GRADIENT_NORM(Group.OPTIMIZER, Unit.NUMBER, "Length of the gradient before clipping, mean"),
-  SKIPPED_STEPS(Group.OPTIMIZER, Unit.COUNT, "Steps that changed nothing, of the whole run"),
+  STUDENT_ENTROPY(
+      Panel.ENTROPY,
+      "the student's entropy",
+      Unit.NATS,
+      "Entropy of the student's distribution, temperature 1"),
+  CROSS_ENTROPY(
+      Panel.ENTROPY,
+      "cross-entropy of the text",
+      Unit.NATS,
+      "Cross-entropy of the token that stands in the text"),
 
-  LAMBDA(Group.MIX, Unit.SHARE, "Rollouts among the sequences trained on"),
-  LAMBDA_TARGET(Group.MIX, Unit.SHARE, "Rollouts that the schedule asks for"),
-  STALENESS_STEPS(Group.MIX, Unit.COUNT, "Mean steps since the trained rollouts were written"),
-  REPLAY_SIZE(Group.MIX, Unit.COUNT, "Sequences kept to train on again"),
-  FRESH_SIZE(Group.MIX, Unit.COUNT, "Sequences that were not trained on yet"),
-  ROLLOUTS_HELD(Group.MIX, Unit.COUNT, "Scored rollouts that are kept"),
-  HELD_OUT_SIZE(Group.MIX, Unit.COUNT, "Sequences kept to measure quality on"),
-  IMPORTANCE(Group.MIX, Unit.NUMBER, "Mean weight for staleness of rows an older student wrote"),
-  IMPORTANCE_CLIPPED(Group.MIX, Unit.SHARE, "Those rows whose weight was cut at the bound"),
-  SHARE(Group.MIX, Unit.SHARE, "The segment's share of the sequences trained on"),
+  GRADIENT_NORM(
+      Panel.GRADIENT,
+      "before clipping",
+      Unit.NUMBER,
+      "Length of the gradient before clipping, mean"),
+  LEARNING_RATE(Panel.LEARNING_RATE, "learning rate", Unit.NUMBER, "Of the last step"),
 
-  TOKENS_PER_SECOND(Group.SPEED, Unit.RATE, "Labelled positions trained a second"),
-  STEPS_PER_SECOND(Group.SPEED, Unit.RATE, "Steps a second"),
-  MFU(Group.SPEED, Unit.SHARE, "Arithmetic of the model over the machine's matrix product peak"),
-  RESIDENT_BYTES(Group.SPEED, Unit.BYTES, "Memory of the process that is in RAM"),
+  LAMBDA(Panel.LAMBDA, "as trained", Unit.SHARE, "Rollouts among the sequences trained on"),
+  LAMBDA_TARGET(Panel.LAMBDA, "asked for", Unit.SHARE, "Rollouts that the schedule asks for"),
+  STALENESS_STEPS(
+      Panel.STALENESS, "steps", Unit.COUNT, "Mean steps since the trained rollouts were written"),
+  IMPORTANCE(
+      Panel.IMPORTANCE,
+      "mean weight",
+      Unit.NUMBER,
+      "Mean weight for staleness of rows that an older student wrote"),
+  IMPORTANCE_CLIPPED(
+      Panel.IMPORTANCE, "share cut", Unit.SHARE, "Those rows whose weight was cut at the bound"),
 
-  LABELS_PER_SECOND(Group.PIPELINE, Unit.RATE, "Label records of requests read a second"),
-  ROLLOUT_LABELS_PER_SECOND(Group.PIPELINE, Unit.RATE, "Label records of rollouts read a second"),
-  PROMPTS_PER_SECOND(Group.PIPELINE, Unit.RATE, "Prompts offered for rollouts a second"),
-  ROLLOUTS_PER_SECOND(Group.PIPELINE, Unit.RATE, "Rollouts written a second"),
+  REPLAY_SIZE(Panel.KEPT, "replay", Unit.COUNT, "Sequences kept to train on again"),
+  FRESH_SIZE(Panel.KEPT, "fresh", Unit.COUNT, "Sequences that were not trained on yet"),
+  ROLLOUTS_HELD(Panel.KEPT, "rollouts", Unit.COUNT, "Scored rollouts that are kept"),
+  HELD_OUT_SIZE(Panel.KEPT, "held out", Unit.COUNT, "Sequences kept to measure quality on"),
+  SHARE(Panel.KEPT, "share", Unit.SHARE, "The part's share of the sequences trained on"),
+
+  TOKENS_PER_SECOND(
+      Panel.SPEED, "labelled tokens/s", Unit.RATE, "Labelled positions trained a second"),
+  STEPS_PER_SECOND(Panel.STEPS, "steps/s", Unit.RATE, "Steps a second"),
+  SKIPPED_STEPS(Panel.STEPS, "skipped", Unit.COUNT, "Steps that changed nothing, of the whole run"),
+  MFU(
+      Panel.MFU,
+      "of the GEMM peak",
+      Unit.SHARE,
+      "Arithmetic of the model over the machine's matrix product peak"),
+  RESIDENT_BYTES(Panel.MEMORY, "resident", Unit.BYTES, "Memory of the process that is in RAM"),
+
+  LABELS_PER_SECOND(
+      Panel.PIPELINE, "labels read/s", Unit.RATE, "Label records of requests read a second"),
+  ROLLOUTS_PER_SECOND(Panel.PIPELINE, "rollouts written/s", Unit.RATE, "Rollouts written a second"),
+  ROLLOUT_LABELS_PER_SECOND(
+      Panel.PIPELINE,
+      "scored rollouts read/s",
+      Unit.RATE,
+      "Label records of rollouts read a second"),
+  PROMPTS_PER_SECOND(
+      Panel.PIPELINE, "prompts/s", Unit.RATE, "Prompts offered for rollouts a second"),
   ROLLOUTS_TRAINED_PER_SECOND(
-      Group.PIPELINE, Unit.RATE, "Rollouts trained on a second, repeats included"),
-  PROMPTS_WAITING(Group.PIPELINE, Unit.COUNT, "Prompts that wait for a rollout"),
-  ROLLOUTS_WRITING(Group.PIPELINE, Unit.COUNT, "Rollouts that the student is writing"),
-  ROLLOUTS_SCORING(Group.PIPELINE, Unit.COUNT, "Rollouts sent to the teacher and not yet back"),
-  ROLLOUT_LABELS_LAG(Group.PIPELINE, Unit.COUNT, "Label records of rollouts that wait in Kafka"),
-  LABELS_LAG(Group.PIPELINE, Unit.COUNT, "Label records of requests that wait in Kafka");
+      Panel.PIPELINE,
+      "rollouts trained/s",
+      Unit.RATE,
+      "Rollouts trained on a second, repeats included"),
+  LABELS_LAG(Panel.WAITING, "labels", Unit.COUNT, "Label records of requests that wait in Kafka"),
+  PROMPTS_WAITING(Panel.WAITING, "prompts", Unit.COUNT, "Prompts that wait for a rollout"),
+  ROLLOUTS_WRITING(
+      Panel.WAITING, "being written", Unit.COUNT, "Rollouts that the student is writing"),
+  ROLLOUTS_SCORING(
+      Panel.WAITING, "being scored", Unit.COUNT, "Rollouts sent to the teacher and not yet back"),
+  ROLLOUT_LABELS_LAG(
+      Panel.WAITING, "scored rollouts", Unit.COUNT, "Label records of rollouts that wait in Kafka");
 
   private static final Map<String, Figure> BY_KEY =
       Stream.of(values()).collect(Collectors.toUnmodifiableMap(Figure::key, Function.identity()));
 
-  private final Group group;
+  private final Panel panel;
+  private final String label;
   private final Unit unit;
   private final String help;
 
-  Figure(Group group, Unit unit, String help) {
-    this.group = group;
+  Figure(Panel panel, String label, Unit unit, String help) {
+    this.panel = panel;
+    this.label = label;
     this.unit = unit;
     this.help = help;
   }
 
-  /** Figures that are looked at together. */
-  public enum Group {
-    LOSS,
-    QUALITY,
-    OPTIMIZER,
-    MIX,
-    SPEED,
-    PIPELINE
+  /** Figures that are looked at together: curves that share their axes. */
+  public enum Panel {
+    LOSS("Loss"),
+    AGREEMENT("Agreement with the teacher"),
+    KL("KL from the teacher"),
+    GATE("KL at the gate against the published one"),
+    ENTROPY("Entropy and cross-entropy"),
+    GRADIENT("Gradient norm"),
+    LEARNING_RATE("Learning rate"),
+    LAMBDA("On-policy share λ"),
+    STALENESS("Staleness of rollouts"),
+    IMPORTANCE("Importance weights"),
+    SPEED("Tokens a second"),
+    MFU("Model FLOPs utilisation"),
+    PIPELINE("Pipeline"),
+    WAITING("What waits"),
+    KEPT("Sequences kept"),
+    STEPS("Steps"),
+    MEMORY("Resident memory");
+
+    private final String title;
+
+    Panel(String title) {
+      this.title = title;
+    }
+
+    /** For people. */
+    public String title() {
+      return title;
+    }
+
+    /** Its name in tags and JSON. */
+    String key() {
+      return name().toLowerCase(Locale.ROOT);
+    }
   }
 
   /** How a figure is to be read. */
@@ -106,13 +193,18 @@ public enum Figure {
     return name().toLowerCase(Locale.ROOT);
   }
 
-  /** Its tag in TensorBoard, such as {@code quality/validation_kl}. */
+  /** Its tag in TensorBoard, such as {@code kl/validation_kl}. */
   String tag() {
-    return group.name().toLowerCase(Locale.ROOT) + "/" + key();
+    return panel.key() + "/" + key();
   }
 
-  public Group group() {
-    return group;
+  public Panel panel() {
+    return panel;
+  }
+
+  /** Its name beside the others of its panel. */
+  public String label() {
+    return label;
   }
 
   public Unit unit() {

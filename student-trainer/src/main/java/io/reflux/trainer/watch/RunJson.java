@@ -20,6 +20,12 @@ final class RunJson {
     root.put("run", view.run().isEmpty() ? null : view.run());
     root.put("started_at", view.startedAt().toEpochMilli());
     view.latest().ifPresent(report -> now(root.putObject("now"), report));
+    for (Figure.Panel panel : Figure.Panel.values()) {
+      root.withArrayProperty("panels")
+          .addObject()
+          .put("id", panel.key())
+          .put("title", panel.title());
+    }
     catalogue(root.putObject("catalogue"));
     series(root.putObject("series"), view.points());
     happenings(root.putArray("happenings"), view.happenings());
@@ -51,7 +57,8 @@ final class RunJson {
   private static void catalogue(ObjectNode out) {
     for (Figure figure : Figure.values()) {
       out.putObject(figure.key())
-          .put("group", figure.group().name().toLowerCase(Locale.ROOT))
+          .put("panel", figure.panel().key())
+          .put("label", figure.label())
           .put("unit", figure.unit().name().toLowerCase(Locale.ROOT))
           .put("help", figure.help());
     }

@@ -21,21 +21,6 @@ const TILES = [
   ['resident_bytes', 'Memory'],
 ];
 
-const PLOTS = [
-  { id: 'loss', title: 'Loss', lines: { loss: 'all', loss_data: 'data', loss_rollouts: 'rollouts' } },
-  { id: 'agreement', title: 'Agreement with the teacher', lines: { validation_agreement: 'held out', training_agreement: 'trained', gate_agreement: 'compressed, at the gate' }, axis: { max: 1 } },
-  { id: 'kl', title: 'KL from the teacher', lines: { validation_kl: 'held out', kl: 'trained', gate_kl: 'compressed, at the gate' } },
-  { id: 'entropy', title: 'Entropy and cross-entropy', lines: { student_entropy: "the student's entropy", cross_entropy: 'cross-entropy of the text' } },
-  { id: 'norm', title: 'Gradient norm', lines: { gradient_norm: 'before clipping' } },
-  { id: 'rate', title: 'Learning rate', lines: { learning_rate: 'learning rate' } },
-  { id: 'lambda', title: 'On-policy share λ', lines: { lambda: 'as trained', lambda_target: 'asked for' } },
-  { id: 'staleness', title: 'Staleness of rollouts', lines: { staleness_steps: 'steps', staleness_versions: 'versions' } },
-  { id: 'tokens', title: 'Tokens a second', lines: { tokens_per_second: 'labelled tokens/s' } },
-  { id: 'mfu', title: 'Model FLOPs utilisation', lines: { mfu: 'of the GEMM peak' } },
-  { id: 'labels', title: 'Pipeline', lines: { labels_per_second: 'labels read/s', rollouts_per_second: 'rollouts written/s', rollout_labels_per_second: 'scored rollouts read/s' } },
-  { id: 'memory', title: 'Resident memory', lines: { resident_bytes: 'resident' } },
-];
-
 let run = null;
 let heard = 0;
 let drawn = new Map();
@@ -91,6 +76,17 @@ function list(id, items) {
       make('time', { textContent: clock(h.at), datetime: new Date(h.at).toISOString() }))));
 }
 
+/** In the order of the panels, whenever its figures become known. */
+function frame(id, title) {
+  const figure = make('figure', { className: 'card', id: `plot-${id}` },
+    make('figcaption', {}, make('h2', { textContent: title }), make('p', { className: 'now' })),
+    make('div', { className: 'plot' }, make('canvas', { id: `canvas-${id}`, role: 'img' })));
+  const order = run.panels.map((panel) => `plot-${panel.id}`);
+  const after = [...byId('charts').children].find((other) => order.indexOf(other.id) > order.indexOf(figure.id));
+  byId('charts').insertBefore(figure, after ?? null);
+  return figure;
+}
+
 function curves() {
   const s = run.series;
   const colour = colours();
@@ -100,17 +96,16 @@ function curves() {
   for (const h of run.gate) {
     if (h.kind === 'published') versions.push({ at: h.step, version: h.text.match(/Snapshot (\d+)/)?.[1] ?? ++published });
   }
-  for (const { id, title, lines, axis } of PLOTS) {
-    const keys = Object.keys(lines).filter((key) => s[key]?.some(known));
-    const figure = byId(`plot-${id}`);
-    figure.hidden = keys.length === 0;
+  for (const { id, title } of run.panels) {
+    const keys = Object.keys(run.catalogue).filter((key) => run.catalogue[key].panel === id && s[key]?.some(known));
     if (!keys.length) continue;
+    const figure = byId(`plot-${id}`) ?? frame(id, title);
     const unit = run.catalogue[keys[0]].unit;
     if (!drawn.has(id)) {
       const ticks = { callback: (v) => (unit === 'share' ? wholePercent(v) : unit === 'bytes' ? `${compact.format(v)}B` : v !== 0 && Math.abs(v) < 0.01 ? String(Number(v.toPrecision(2))) : compact.format(v)) };
-      drawn.set(id, chart(`canvas-${id}`, { ...axis, ticks }, true, 'step'));
+      drawn.set(id, chart(`canvas-${id}`, { ...(unit === 'share' && id === 'agreement' ? { max: 1 } : {}), ticks }, true, 'step'));
     }
-    const datasets = keys.map((key, i) => line(lines[key],
+    const datasets = keys.map((key, i) => line(run.catalogue[key].label,
       s.step.map((x, j) => ({ x, y: s[key][j] })).filter((p) => known(p.y)), palette[i % palette.length], { spanGaps: true }));
     const last = datasets[0].data.at(-1);
     const now = READ[unit](last.y);
@@ -165,12 +160,6 @@ async function poll() {
   setTimeout(poll, EVERY_MILLIS);
 }
 
-for (const { id, title } of PLOTS) {
-  byId('charts').append(
-    make('figure', { className: 'card', id: `plot-${id}`, hidden: '' },
-      make('figcaption', {}, make('h2', { textContent: title }), make('p', { className: 'now' })),
-      make('div', { className: 'plot' }, make('canvas', { id: `canvas-${id}`, role: 'img' }))));
-}
 begin(() => [...drawn.values()], draw);
 document.addEventListener('visibilitychange', draw);
 poll();

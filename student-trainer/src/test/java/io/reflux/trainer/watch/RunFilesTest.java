@@ -180,7 +180,8 @@ class RunFilesTest {
     assertThat(scalars.get(0).wallTime())
         .isEqualTo(Instant.parse("2026-01-01T00:00:10Z").getEpochSecond());
     assertThat(scalars.get(0).scalars())
-        .containsOnlyKeys("loss/loss", "quality/validation_agreement", "segment_share/faq, short");
+        .containsOnlyKeys(
+            "loss/loss", "agreement/validation_agreement", "segment_share/faq, short");
     assertThat(scalars.get(0).descriptions())
         .containsEntry("loss/loss", Figure.LOSS.help())
         .hasSize(3);

@@ -1,13 +1,13 @@
-package io.reflux.bench.labels;
+package io.reflux.plots;
 
 import java.util.Locale;
 
 /** Shapes and text of an SVG picture, in the order they are painted. */
-final class Svg {
+public final class Svg {
   private final StringBuilder out = new StringBuilder();
 
   /** Where a text is held. */
-  enum Anchor {
+  public enum Anchor {
     START,
     MIDDLE,
     END
@@ -18,17 +18,17 @@ final class Svg {
    *
    * @param title for those who cannot see it
    */
-  Svg(int width, int height, String title) {
+  public Svg(int width, int height, String title) {
     add(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\""
             + " role=\"img\" font-family=\"system-ui, -apple-system, 'Segoe UI', Helvetica, Arial,"
-            + " sans-serif\">",
+            + " SansSerif, sans-serif\">",
         width, height, width, height);
     add("<title>%s</title>", escape(title));
   }
 
   /** A rectangle with round corners and an outline. */
-  void card(double x, double y, double width, double height, String fill, String stroke) {
+  public void card(double x, double y, double width, double height, String fill, String stroke) {
     add(
         "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"8\" fill=\"%s\""
             + " stroke=\"%s\"/>",
@@ -41,19 +41,40 @@ final class Svg {
    * @param points x and y in turns
    * @param dash as stroke-dasharray; empty for none
    */
-  void line(String stroke, double width, String dash, double... points) {
-    StringBuilder path = new StringBuilder();
-    for (int i = 0; i < points.length; i += 2) {
-      path.append(
-          String.format(Locale.ROOT, "%s%.1f %.1f", i == 0 ? "M" : "L", points[i], points[i + 1]));
-    }
+  public void line(String stroke, double width, String dash, double... points) {
     add(
         "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"%.1f\"%s/>",
-        path, stroke, width, dash.isEmpty() ? "" : " stroke-dasharray=\"" + dash + "\"");
+        path(points), stroke, width, dash.isEmpty() ? "" : " stroke-dasharray=\"" + dash + "\"");
+  }
+
+  /**
+   * A curve, which says its name to who points at it.
+   *
+   * @param points x and y in turns; NaN breaks the line
+   */
+  public void curve(String stroke, double width, String name, double... points) {
+    add(
+        "<path class=\"curve\" d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"%.1f\""
+            + " stroke-linejoin=\"round\"><title>%s</title></path>",
+        path(points), stroke, width, escape(name));
+  }
+
+  private static String path(double[] points) {
+    StringBuilder path = new StringBuilder();
+    boolean begun = false;
+    for (int i = 0; i < points.length; i += 2) {
+      boolean known = Double.isFinite(points[i + 1]);
+      if (known) {
+        path.append(
+            String.format(Locale.ROOT, "%s%.1f %.1f", begun ? "L" : "M", points[i], points[i + 1]));
+      }
+      begun = known;
+    }
+    return path.toString();
   }
 
   /** A dot with an outline. */
-  void dot(double x, double y, double radius, String fill, String stroke) {
+  public void dot(double x, double y, double radius, String fill, String stroke) {
     add(
         "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" stroke=\"%s\""
             + " stroke-width=\"1.5\"/>",
@@ -61,7 +82,8 @@ final class Svg {
   }
 
   /** A square on its corner or on its side. */
-  void square(double x, double y, double half, boolean onCorner, String fill, String stroke) {
+  public void square(
+      double x, double y, double half, boolean onCorner, String fill, String stroke) {
     add(
         "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"%s\""
             + " stroke-width=\"1.5\"%s/>",
@@ -75,7 +97,7 @@ final class Svg {
   }
 
   /** A line of text, readable over lines too. */
-  void text(double x, double y, double size, String fill, Anchor anchor, String text) {
+  public void text(double x, double y, double size, String fill, Anchor anchor, String text) {
     add(
         "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%.1f\" fill=\"%s\" text-anchor=\"%s\""
             + " stroke=\"#ffffff\" stroke-width=\"3\" paint-order=\"stroke\">%s</text>",
@@ -83,14 +105,14 @@ final class Svg {
   }
 
   /** A line of bold text that starts at a point. */
-  void heading(double x, double y, double size, String fill, String text) {
+  public void heading(double x, double y, double size, String fill, String text) {
     add(
         "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%.1f\" font-weight=\"600\" fill=\"%s\">%s</text>",
         x, y, size, fill, escape(text));
   }
 
   /** A line of text that reads upwards, its middle at a point. */
-  void upwards(double x, double y, double size, String fill, String text) {
+  public void upwards(double x, double y, double size, String fill, String text) {
     add(
         "<text transform=\"translate(%.1f %.1f) rotate(-90)\" font-size=\"%.1f\" fill=\"%s\""
             + " text-anchor=\"middle\">%s</text>",
@@ -98,7 +120,7 @@ final class Svg {
   }
 
   /** The whole picture. */
-  String end() {
+  public String end() {
     return out + "</svg>\n";
   }
 
