@@ -16,6 +16,8 @@ import io.reflux.serving.ServerConfig;
 import io.reflux.serving.ServerService;
 import io.reflux.trainer.TrainerConfig;
 import io.reflux.trainer.TrainerService;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
@@ -41,16 +43,26 @@ abstract class ServiceCommand implements Callable<Integer> {
 
   abstract Service open(Settings settings, KafkaClients clients);
 
+  /** Where log lines go. */
+  void logging(Settings settings) {
+    Logging.service();
+  }
+
+  /** Shows how it goes, from when it works until it is closed; nothing by default. */
+  AutoCloseable view(Settings settings, Service service) {
+    return () -> {};
+  }
+
   /** What to print once the service works: where it listens, or what it does. */
   abstract String ready(Settings settings);
 
   @Override
-  public Integer call() throws InterruptedException {
+  public Integer call() throws Exception {
     Settings settings = config.load(Map.of(), flags());
     KafkaClients clients = settings.clients();
     // Before the log speaks up: what a missing broker means is one line, not a client's every try.
     clients.requireReachable(REACHABLE);
-    Logging.service();
+    logging(settings);
     clients.createTopics();
     Service service = open(settings, clients);
     Thread main = Thread.currentThread();
@@ -65,12 +77,16 @@ abstract class ServiceCommand implements Callable<Integer> {
     service.start();
     spec.commandLine().getOut().println(ready(settings));
     spec.commandLine().getOut().flush();
-    try {
+    try (AutoCloseable view = view(settings, service)) {
       service.termination().toCompletableFuture().get();
       return 0;
     } catch (ExecutionException | CompletionException e) {
       throw new RefluxException(service.name() + ": " + rootMessage(e), e);
     }
+  }
+
+  private static String pageAt(String host, int port) {
+    return port > 0 ? "; page, metrics and health at http://" + host + ":" + port + "/" : "";
   }
 
   private static String metricsAt(String host, int port) {
@@ -220,8 +236,11 @@ abstract class ServiceCommand implements Callable<Integer> {
     @Option(
         names = "--http-port",
         paramLabel = "PORT",
-        description = "Metrics and health; 0 for any free, -1 for none (reflux.train.http.port).")
+        description =
+            "Page, metrics and health; 0 for any free, -1 for none (reflux.train.http.port).")
     private Integer httpPort;
+
+    private LiveDisplay display;
 
     @Override
     Map<String, Object> flags() {
@@ -239,12 +258,37 @@ abstract class ServiceCommand implements Callable<Integer> {
           settings.get(TrainerConfig.class), clients, PrometheusMeters.of("trainer"));
     }
 
+    /** The screen belongs to the view, if there is one. */
+    @Override
+    void logging(Settings settings) {
+      display = LiveDisplay.open(new PrintStream(System.out, true, StandardCharsets.UTF_8));
+      if (display.isInPlace()) {
+        Logging.toFile(settings.get(TrainerConfig.class).dataDir().resolve("trainer.log"));
+      } else {
+        super.logging(settings);
+      }
+    }
+
+    @Override
+    AutoCloseable view(Settings settings, Service service) {
+      TrainerService trainer = (TrainerService) service;
+      String page =
+          trainer.port() < 0
+              ? ""
+              : "http://"
+                  + settings.get(TrainerConfig.class).http().host()
+                  + ":"
+                  + trainer.port()
+                  + "/";
+      return new TrainView(display, trainer::view, page).start();
+    }
+
     @Override
     String ready(Settings settings) {
       TrainerConfig trainer = settings.get(TrainerConfig.class);
       return "trainer: checkpoints in "
           + trainer.dataDir()
-          + metricsAt(trainer.http().host(), trainer.http().port());
+          + pageAt(trainer.http().host(), trainer.http().port());
     }
   }
 

@@ -1,5 +1,12 @@
 package io.reflux.run;
 
+import static io.reflux.cli.LiveDisplay.BOLD;
+import static io.reflux.cli.LiveDisplay.GOOD;
+import static io.reflux.cli.LiveDisplay.WARN;
+import static io.reflux.cli.LiveDisplay.dim;
+import static io.reflux.cli.LiveDisplay.row;
+
+import io.reflux.cli.LiveDisplay;
 import io.reflux.monitor.view.LoopState;
 import io.reflux.monitor.view.LoopState.SegmentDrift;
 import io.reflux.monitor.view.LoopState.TrainingState;
@@ -15,89 +22,32 @@ import java.util.Locale;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.function.ToDoubleFunction;
-import org.jline.terminal.Size;
-import org.jline.terminal.Terminal;
-import org.jline.terminal.TerminalBuilder;
 import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStringBuilder;
-import org.jline.utils.AttributedStyle;
-import org.jline.utils.Display;
 
 /**
  * The loop on the terminal: redrawn in place where that works, one line every few seconds where
  * output goes to a file or a pipe.
  */
 final class TerminalView implements AutoCloseable {
-  private static final String BARS = "▁▂▃▄▅▆▇█";
-  private static final Duration PLAIN_INTERVAL = Duration.ofSeconds(5);
-  private static final AttributedStyle DIM = AttributedStyle.DEFAULT.faint();
-  private static final AttributedStyle BOLD = AttributedStyle.DEFAULT.bold();
-  private static final AttributedStyle WARN =
-      AttributedStyle.DEFAULT.bold().foreground(AttributedStyle.RED);
-  private static final AttributedStyle GOOD =
-      AttributedStyle.DEFAULT.foreground(AttributedStyle.GREEN);
+  private final LiveDisplay display;
 
-  private final PrintStream plain;
-  private final Terminal terminal;
-  private final Display display;
-  private long nextPlainMillis;
-
-  private TerminalView(PrintStream plain, Terminal terminal) {
-    this.plain = plain;
-    this.terminal = terminal;
-    this.display = terminal == null ? null : new Display(terminal, false);
+  private TerminalView(LiveDisplay display) {
+    this.display = display;
   }
 
   /** Redraws in place if standard output is a terminal that can. */
   static TerminalView open(PrintStream out) {
-    if (!Boolean.getBoolean("reflux.terminal") || "dumb".equals(System.getenv("TERM"))) {
-      return new TerminalView(out, null);
-    }
-    try {
-      // Signals stay with the run: Ctrl-C drains.
-      Terminal terminal =
-          TerminalBuilder.builder().system(true).nativeSignals(false).dumb(true).build();
-      if (terminal.getType().startsWith(Terminal.TYPE_DUMB)) {
-        terminal.close();
-        return new TerminalView(out, null);
-      }
-      return new TerminalView(out, terminal);
-    } catch (IOException e) {
-      return new TerminalView(out, null);
-    }
+    return new TerminalView(LiveDisplay.open(out));
   }
 
   /** Prints a line that stays. */
   void say(String line) {
-    if (display == null) {
-      plain.println(line);
-      plain.flush();
-    } else {
-      display.update(List.of(), 0);
-      terminal.writer().println(line);
-      terminal.flush();
-    }
+    display.say(line);
   }
 
   void show(LoopState loop, RunState run) {
-    if (display != null) {
-      Size size = terminal.getSize();
-      int columns = size.getColumns() > 20 ? size.getColumns() : 100;
-      int rows = size.getRows() > 5 ? size.getRows() : 40;
-      display.resize(rows, columns);
-      List<AttributedString> lines = new ArrayList<>();
-      for (AttributedString line : lines(loop, run)) {
-        lines.add(line.columnSubSequence(0, columns - 1));
-      }
-      display.update(lines.subList(0, Math.min(lines.size(), rows - 1)), -1);
-      return;
-    }
-    long now = run.elapsed().toMillis();
-    if (now >= nextPlainMillis) {
-      nextPlainMillis = now + PLAIN_INTERVAL.toMillis();
-      plain.println(oneLine(loop, run));
-      plain.flush();
-    }
+    display.show(run.elapsed(), () -> lines(loop, run), () -> oneLine(loop, run));
   }
 
   private static String oneLine(LoopState loop, RunState run) {
@@ -111,10 +61,10 @@ final class TerminalView implements AutoCloseable {
                 line.append(
                     String.format(
                         Locale.ROOT,
-                        "  %s step %d loss %.3f",
+                        "  %s step %d loss %s",
                         t.stage().name().toLowerCase(Locale.ROOT).replace('_', '-'),
                         t.step(),
-                        t.loss())));
+                        known("%.3f", t.loss()))));
     line.append("  serving ").append(version(loop.servedVersion()));
     if (!run.agreements().isEmpty()) {
       line.append(String.format(Locale.ROOT, "  agreement %.3f", last(run).agreement()));
@@ -209,17 +159,21 @@ final class TerminalView implements AutoCloseable {
   private static String training(TrainingState t) {
     return String.format(
         Locale.ROOT,
-        "%s   step %,d   loss %.3f   %,.0f tokens/s   λ %.2f   lr %.1e%s",
+        "%s   step %,d   loss %s   %s tokens/s   λ %s   lr %s%s",
         t.stage().name().toLowerCase(Locale.ROOT).replace('_', '-'),
         t.step(),
-        t.loss(),
-        t.tokensPerSecond(),
-        t.lambda(),
-        t.learningRate(),
+        known("%.3f", t.loss()),
+        known("%,.0f", t.tokensPerSecond()),
+        known("%.2f", t.lambda()),
+        known("%.1e", t.learningRate()),
         t.validationAgreement().isPresent()
             ? String.format(
                 Locale.ROOT, "   held-out agreement %.3f", t.validationAgreement().getAsDouble())
             : "");
+  }
+
+  private static String known(String format, double value) {
+    return Double.isFinite(value) ? String.format(Locale.ROOT, format, value) : "–";
   }
 
   private static String snapshots(LoopState loop) {
@@ -257,33 +211,7 @@ final class TerminalView implements AutoCloseable {
   private static <T> String spark(List<T> points, ToDoubleFunction<T> value, int width) {
     double[] values =
         points.stream().skip(Math.max(0, points.size() - width)).mapToDouble(value).toArray();
-    double least = Double.MAX_VALUE;
-    double most = -Double.MAX_VALUE;
-    for (double v : values) {
-      if (Double.isFinite(v)) {
-        least = Math.min(least, v);
-        most = Math.max(most, v);
-      }
-    }
-    StringBuilder bars = new StringBuilder();
-    for (double v : values) {
-      double share = most > least ? (v - least) / (most - least) : 0;
-      bars.append(
-          Double.isFinite(v) ? BARS.charAt((int) Math.round(share * (BARS.length() - 1))) : ' ');
-    }
-    return bars.toString();
-  }
-
-  private static AttributedString row(String name, String text) {
-    return new AttributedStringBuilder()
-        .append("  ")
-        .styled(BOLD, String.format("%-11s", name))
-        .append(text)
-        .toAttributedString();
-  }
-
-  private static AttributedString dim(String text) {
-    return new AttributedStringBuilder().styled(DIM, text).toAttributedString();
+    return LiveDisplay.spark(values);
   }
 
   static String clock(Duration d) {
@@ -318,10 +246,6 @@ final class TerminalView implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    if (terminal != null) {
-      terminal.writer().println();
-      terminal.flush();
-      terminal.close();
-    }
+    display.close();
   }
 }
