@@ -10,11 +10,11 @@ import java.time.Clock;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.concurrent.Future;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.ProducerFencedException;
 
 /**
  * Puts model directories on Kafka, one after the other, under versions that only grow.
@@ -153,19 +153,48 @@ public final class SnapshotPublisher implements AutoCloseable {
           Kind.BAD_MANIFEST,
           "manifest: " + encoded.length + " bytes (expected: at most " + limit + ")");
     }
-    manifests.beginTransaction();
-    try {
-      Future<RecordMetadata> sent =
-          manifests.send(
-              new ProducerRecord<>(topic, Long.toString(manifest.getVersion()), encoded));
-      manifests.commitTransaction();
-      TopicScan.awaitVisible(clients, ChunkSender.await(sent));
+    try (TransactionWatch watch = new TransactionWatch(clients, TRANSACTIONAL_ID)) {
+      manifests.beginTransaction();
+      RecordMetadata record =
+          ChunkSender.await(
+              manifests.send(
+                  new ProducerRecord<>(topic, Long.toString(manifest.getVersion()), encoded)));
+      if (!watch.begun()) {
+        throw new ProducerFencedException("the transaction was ended by another producer");
+      }
+      commit(watch);
+      TopicScan.awaitVisible(clients, record);
       return Digests.ofAvroBody(encoded);
     } catch (KafkaException e) {
       if (!Fencing.causedBy(e)) {
         abortQuietly(e);
       }
       throw e;
+    }
+  }
+
+  private void commit(TransactionWatch watch) {
+    try {
+      manifests.commitTransaction();
+    } catch (KafkaException e) {
+      if (!Fencing.causedBy(e) && wasOvertaken(watch, e)) {
+        ProducerFencedException fencing =
+            new ProducerFencedException(
+                "another producer has taken over, after: " + e.getMessage());
+        fencing.addSuppressed(e);
+        throw fencing;
+      }
+      throw e;
+    }
+  }
+
+  /** Where even that cannot be told, the failure stands as it is. */
+  private static boolean wasOvertaken(TransactionWatch watch, KafkaException failure) {
+    try {
+      return watch.wasOvertaken();
+    } catch (KafkaException e) {
+      failure.addSuppressed(e);
+      return false;
     }
   }
 

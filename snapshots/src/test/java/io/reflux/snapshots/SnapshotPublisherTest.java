@@ -107,12 +107,9 @@ class SnapshotPublisherTest {
             try (SnapshotPublisher publisher = new SnapshotPublisher(loop.clients())) {
               versions.add(publisher.publish(model, Loop.info(i), "stable").getVersion());
             } catch (SnapshotException e) {
-              // A broker that is overtaken while it ends a transaction says only that it failed.
-              boolean failedToEnd =
-                  e.kind() == Kind.KAFKA && e.getMessage().contains("error in EndTxnResponse");
-              assertThat(failedToEnd || e.kind() == Kind.FENCED)
-                  .as(() -> e.kind() + ", cause: " + e.getCause())
-                  .isTrue();
+              assertThat(e.kind())
+                  .as(() -> e.getMessage() + ", cause: " + e.getCause())
+                  .isEqualTo(Kind.FENCED);
             }
           }
           return versions;
