@@ -1,6 +1,7 @@
 package io.reflux.trainer;
 
 import io.reflux.model.LanguageModel;
+import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.labels.LabelBlock;
@@ -65,10 +66,11 @@ final class LabelIntake {
           Integer.toString(labels.getVocabularySize()),
           Integer.toString(vocabularySize));
     }
-    if (!(labels.getTemperature() > 0 && labels.getTemperature() < Float.POSITIVE_INFINITY)) {
+    // Whatever is trained on must be measurable: the graph scores held-out labels at it.
+    if (!ScoreRequest.isTemperature(labels.getTemperature())) {
       return refusal(
           "bad_temperature",
-          "temperature: %s (expected: a number above 0)".formatted(labels.getTemperature()));
+          "temperature: %s (expected: 0.01 to 100)".formatted(labels.getTemperature()));
     }
     boolean rollout = labels.getOrigin() == Origin.ROLLOUT;
     if (rollout && labels.getStudentVersion() == null) {

@@ -98,6 +98,7 @@ class LabelIntakeTest {
     assertRefused("vocabulary_mismatch", builder -> builder.setVocabularySize(7));
     assertRefused("bad_temperature", builder -> builder.setTemperature(0));
     assertRefused("bad_temperature", builder -> builder.setTemperature(Float.NaN));
+    assertRefused("bad_temperature", builder -> builder.setTemperature(101));
     assertRefused("student_version_missing", builder -> builder.setOrigin(Origin.ROLLOUT));
     assertRefused("bad_prompt_length", builder -> builder.setPromptLength(0));
     assertRefused("bad_prompt_length", builder -> builder.setPromptLength(15));
