@@ -82,7 +82,7 @@ final class TrainView implements AutoCloseable {
     add(parts, "lr %.1e", now, Figure.LEARNING_RATE, 1);
     add(parts, "%,.0f tokens/s", now, Figure.TOKENS_PER_SECOND, 1);
     add(parts, "MFU %.1f %%", now, Figure.MFU, 100);
-    add(parts, "staleness %,.0f steps", now, Figure.STALENESS_STEPS, 1);
+    add(parts, "staleness %.1f versions", now, Figure.STALENESS_VERSIONS, 1);
     if (!now.bottleneck().isEmpty()) {
       parts.add("held back by " + now.bottleneck());
     }
@@ -159,10 +159,10 @@ final class TrainView implements AutoCloseable {
         LiveDisplay.row(
             "mix",
             String.format(
-                "λ %s of %s   staleness %s steps   replay %s   rollouts %s",
+                "λ %s of %s   staleness %s versions   replay %s   rollouts %s",
                 text("%.2f", now, Figure.LAMBDA, 1),
                 text("%.2f", now, Figure.LAMBDA_TARGET, 1),
-                text("%,.0f", now, Figure.STALENESS_STEPS, 1),
+                text("%.1f", now, Figure.STALENESS_VERSIONS, 1),
                 text("%,.0f", now, Figure.REPLAY_SIZE, 1),
                 text("%,.0f", now, Figure.ROLLOUTS_HELD, 1))));
     lines.add(

@@ -1,30 +1,53 @@
 package io.reflux.trainer;
 
+import static io.reflux.trainer.CheckpointValues.readModel;
+import static io.reflux.trainer.CheckpointValues.readSequence;
+import static io.reflux.trainer.CheckpointValues.readSequences;
+import static io.reflux.trainer.CheckpointValues.readText;
+import static io.reflux.trainer.CheckpointValues.writeModel;
+import static io.reflux.trainer.CheckpointValues.writeSequence;
+import static io.reflux.trainer.CheckpointValues.writeSequences;
+import static io.reflux.trainer.CheckpointValues.writeText;
+
 import io.reflux.schemas.avro.Stage;
-import io.reflux.trainer.LabelledSequence.Written;
+import io.reflux.schemas.service.RefluxException;
+import io.reflux.trainer.StudentState.Drift;
+import io.reflux.trainer.StudentState.Good;
+import io.reflux.trainer.StudentState.Guards;
+import io.reflux.trainer.StudentState.Quarantined;
+import io.reflux.trainer.StudentState.Ramp;
+import io.reflux.trainer.StudentState.Staging;
+import io.reflux.trainer.Validation.Figures;
 import io.reflux.trainer.nn.ModelState;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
  * A checkpoint as bytes, all big-endian. The bytes are trusted: {@link CheckpointStore} reads none
- * whose digest does not hold.
+ * whose digest does not hold. Format 1 had no stages, guards or segments to go on with, and is
+ * refused.
  */
 final class CheckpointFormat {
   private static final int MAGIC = 0x52465843; // "RFXC"
   private static final int VERSION = 2;
-  private static final int FLOATS_AT_ONCE = 1 << 14;
 
   private CheckpointFormat() {}
+
+  /** What a good state in a checkpoint is, besides its step. */
+  private enum GoodModel {
+    NONE,
+    /** That of the checkpoint itself. */
+    SAME,
+    OWN
+  }
 
   static void write(Checkpoint checkpoint, DataOutputStream out) throws IOException {
     out.writeInt(MAGIC);
@@ -33,26 +56,15 @@ final class CheckpointFormat {
     writeText(checkpoint.teacherFingerprint(), out);
     writeText(checkpoint.tokenizerFingerprint(), out);
     writeIntake(checkpoint.intake(), out);
-    StudentState state = checkpoint.training();
-    out.writeLong(state.random());
-    writeText(state.stage().name(), out);
-    out.writeLong(state.step());
-    out.writeLong(state.skippedSteps());
-    out.writeLong(state.rowsTrained());
-    out.writeLong(state.sequencesSeen());
-    out.writeDouble(state.credit());
-    out.writeDouble(state.agreement());
-    out.writeDouble(state.kl());
-    writeModel(state.model(), out);
-    out.writeInt(state.replay().oldestRecent());
-    out.writeLong(state.replay().offered());
-    writeSequences(state.replay().fresh(), out);
-    writeSequences(state.replay().recent(), out);
-    writeSequences(state.replay().sample(), out);
-    writeSequences(state.rollouts(), out);
-    writeSequences(state.heldOut(), out);
+    writeState(checkpoint.training(), out);
   }
 
+  /**
+   * Reads what {@link #write} wrote.
+   *
+   * @throws RefluxException one line, if another build's format is whole and yet of no use here
+   * @throws IOException if the bytes are no checkpoint
+   */
   static Checkpoint read(DataInputStream in) throws IOException {
     int magic = in.readInt();
     if (magic != MAGIC) {
@@ -60,8 +72,9 @@ final class CheckpointFormat {
     }
     int version = in.readInt();
     if (version != VERSION) {
-      throw new IOException(
-          "checkpoint format %d (expected: %d, as this build reads)".formatted(version, VERSION));
+      throw new RefluxException(
+          "reflux.train.data-dir: checkpoint format %d (expected: %d, as this build reads; go on with the build that wrote it, or start with an empty directory)"
+              .formatted(version, VERSION));
     }
     String shape = readText(in);
     String teacher = readText(in);
@@ -90,170 +103,224 @@ final class CheckpointFormat {
     return new IntakeState(positions, in.readInt(), in.readInt(), in.readDouble());
   }
 
+  private static void writeState(StudentState state, DataOutputStream out) throws IOException {
+    writeModel(state.model(), out);
+    writeGood(state, out);
+    out.writeLong(state.random());
+    out.writeLong(state.step());
+    out.writeLong(state.rowsTrained());
+    out.writeLong(state.sequencesSeen());
+    out.writeDouble(state.credit());
+    out.writeDouble(state.lastKl());
+    out.writeDouble(state.lastAgreement());
+    writeTally(state.tally(), out);
+    writeValidation(state.validation(), out);
+    writeStaging(state.staging(), out);
+    writeLongs(state.versions(), out);
+    out.writeLong(state.ramp().start());
+    out.writeDouble(state.ramp().from());
+    out.writeLong(state.drift().seen());
+    out.writeDouble(state.drift().mean());
+    out.writeDouble(state.drift().variance());
+    out.writeDouble(state.drift().sum());
+    writeDoubles(state.guards().data(), out);
+    writeDoubles(state.guards().rollouts(), out);
+    writeLongs(state.guards().strikes(), out);
+    writeReplay(state.replay(), out);
+    writeSequences(state.rollouts(), out);
+    writeQuarantine(state.quarantine(), out);
+    writeSequences(state.heldOut(), out);
+  }
+
   private static StudentState readState(DataInputStream in) throws IOException {
-    long random = in.readLong();
-    Stage stage = Stage.valueOf(readText(in));
-    long step = in.readLong();
-    long skippedSteps = in.readLong();
-    long rowsTrained = in.readLong();
-    long sequencesSeen = in.readLong();
-    double credit = in.readDouble();
-    double agreement = in.readDouble();
-    double kl = in.readDouble();
     ModelState model = readModel(in);
-    int oldestRecent = in.readInt();
-    long offered = in.readLong();
-    ReplayState replay =
-        new ReplayState(
-            readSequences(in), readSequences(in), readSequences(in), oldestRecent, offered);
     return new StudentState(
         model,
-        random,
-        stage,
-        step,
-        skippedSteps,
-        rowsTrained,
-        sequencesSeen,
-        credit,
-        agreement,
-        kl,
-        replay,
+        readGood(model, in),
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readDouble(),
+        in.readDouble(),
+        in.readDouble(),
+        readTally(in),
+        readValidation(in),
+        readStaging(in),
+        readLongs(in),
+        new Ramp(in.readLong(), in.readDouble()),
+        new Drift(in.readLong(), in.readDouble(), in.readDouble(), in.readDouble()),
+        new Guards(readDoubles(in), readDoubles(in), readLongs(in)),
+        readReplay(in),
         readSequences(in),
+        readQuarantine(in),
         readSequences(in));
   }
 
-  private static void writeModel(ModelState model, DataOutputStream out) throws IOException {
-    writeText(model.optimizer(), out);
-    writeText(model.adaptation(), out);
-    out.writeLong(model.updates());
-    out.writeInt(model.numbers().size());
-    for (Map.Entry<String, Double> number : model.numbers().entrySet()) {
-      writeText(number.getKey(), out);
-      out.writeDouble(number.getValue());
+  private static void writeGood(StudentState state, DataOutputStream out) throws IOException {
+    if (state.good().isEmpty()) {
+      out.writeByte(GoodModel.NONE.ordinal());
+      return;
     }
-    out.writeInt(model.tensors().size());
-    for (Map.Entry<String, float[]> tensor : model.tensors().entrySet()) {
-      writeText(tensor.getKey(), out);
-      writeFloats(tensor.getValue(), out);
+    Good good = state.good().get();
+    boolean same = good.model() == state.model();
+    out.writeByte((same ? GoodModel.SAME : GoodModel.OWN).ordinal());
+    out.writeLong(good.step());
+    if (!same) {
+      writeModel(good.model(), out);
     }
   }
 
-  private static ModelState readModel(DataInputStream in) throws IOException {
-    String optimizer = readText(in);
-    String adaptation = readText(in);
-    long updates = in.readLong();
-    Map<String, Double> numbers = new HashMap<>();
-    for (int left = in.readInt(); left > 0; left--) {
-      numbers.put(readText(in), in.readDouble());
+  private static Optional<Good> readGood(ModelState model, DataInputStream in) throws IOException {
+    GoodModel kind = GoodModel.values()[in.readByte()];
+    if (kind == GoodModel.NONE) {
+      return Optional.empty();
     }
-    Map<String, float[]> tensors = new HashMap<>();
-    for (int left = in.readInt(); left > 0; left--) {
-      tensors.put(readText(in), readFloats(in));
-    }
-    return new ModelState(optimizer, adaptation, updates, numbers, tensors);
+    long step = in.readLong();
+    return Optional.of(new Good(step, kind == GoodModel.SAME ? model : readModel(in)));
   }
 
-  private static void writeSequences(List<LabelledSequence> sequences, DataOutputStream out)
+  private static void writeTally(Tally tally, DataOutputStream out) throws IOException {
+    out.writeLong(tally.notFinite());
+    out.writeLong(tally.spikes());
+    out.writeLong(tally.rewinds());
+    out.writeLong(tally.rewarms());
+    out.writeLong(tally.droppedStale());
+    out.writeLong(tally.weightedStale());
+    out.writeLong(tally.quarantined());
+    out.writeLong(tally.released());
+  }
+
+  private static Tally readTally(DataInputStream in) throws IOException {
+    return new Tally(
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readLong());
+  }
+
+  private static void writeValidation(Optional<Validation> validation, DataOutputStream out)
       throws IOException {
-    out.writeInt(sequences.size());
-    for (LabelledSequence sequence : sequences) {
-      writeText(sequence.requestId(), out);
-      writeText(sequence.segment(), out);
-      out.writeLong(sequence.eventMillis());
-      out.writeFloat(sequence.weight());
-      writeInts(sequence.tokenIds(), out);
-      out.writeInt(sequence.promptLength());
-      out.writeInt(sequence.vocabularySize());
-      out.writeDouble(sequence.labelTemperature());
-      writeBytes(sequence.lossMask(), out);
-      writeBytes(sequence.labels(), out);
-      writeInts(sequence.supportIds(), out);
-      out.writeBoolean(sequence.isRollout());
-      if (sequence.isRollout()) {
-        Written written = sequence.written().orElseThrow();
-        out.writeLong(written.studentStep());
-        out.writeDouble(written.temperature());
-        writeFloats(written.logprobs(), out);
+    out.writeBoolean(validation.isPresent());
+    if (validation.isPresent()) {
+      out.writeLong(validation.get().step());
+      writeFigures(validation.get().overall(), out);
+      out.writeInt(validation.get().bySegment().size());
+      for (Map.Entry<String, Figures> segment : validation.get().bySegment().entrySet()) {
+        writeText(segment.getKey(), out);
+        writeFigures(segment.getValue(), out);
       }
     }
   }
 
-  private static List<LabelledSequence> readSequences(DataInputStream in) throws IOException {
-    int count = in.readInt();
-    List<LabelledSequence> sequences = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
-      sequences.add(
-          new LabelledSequence(
-              readText(in),
-              readText(in),
-              in.readLong(),
-              in.readFloat(),
-              readInts(in),
-              in.readInt(),
-              in.readInt(),
-              in.readDouble(),
-              readBytes(in),
-              readBytes(in),
-              readInts(in),
-              in.readBoolean()
-                  ? Optional.of(new Written(in.readLong(), in.readDouble(), readFloats(in)))
-                  : Optional.empty()));
+  private static Optional<Validation> readValidation(DataInputStream in) throws IOException {
+    if (!in.readBoolean()) {
+      return Optional.empty();
     }
-    return sequences;
-  }
-
-  private static void writeText(String text, DataOutputStream out) throws IOException {
-    writeBytes(text.getBytes(StandardCharsets.UTF_8), out);
-  }
-
-  private static String readText(DataInputStream in) throws IOException {
-    return new String(readBytes(in), StandardCharsets.UTF_8);
-  }
-
-  private static void writeBytes(byte[] bytes, DataOutputStream out) throws IOException {
-    out.writeInt(bytes.length);
-    out.write(bytes);
-  }
-
-  private static byte[] readBytes(DataInputStream in) throws IOException {
-    byte[] bytes = new byte[in.readInt()];
-    in.readFully(bytes);
-    return bytes;
-  }
-
-  private static void writeInts(int[] ints, DataOutputStream out) throws IOException {
-    out.writeInt(ints.length);
-    for (int value : ints) {
-      out.writeInt(value);
+    long step = in.readLong();
+    Figures overall = readFigures(in);
+    SortedMap<String, Figures> segments = new TreeMap<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      segments.put(readText(in), readFigures(in));
     }
+    return Optional.of(new Validation(step, overall, segments));
   }
 
-  private static int[] readInts(DataInputStream in) throws IOException {
-    int[] ints = new int[in.readInt()];
-    for (int i = 0; i < ints.length; i++) {
-      ints[i] = in.readInt();
-    }
-    return ints;
+  private static void writeFigures(Figures figures, DataOutputStream out) throws IOException {
+    out.writeLong(figures.rows());
+    out.writeDouble(figures.agreement());
+    out.writeDouble(figures.kl());
   }
 
-  private static void writeFloats(float[] floats, DataOutputStream out) throws IOException {
-    out.writeInt(floats.length);
-    ByteBuffer buffer = ByteBuffer.allocate(FLOATS_AT_ONCE * Float.BYTES);
-    for (int from = 0; from < floats.length; from += FLOATS_AT_ONCE) {
-      int length = Math.min(FLOATS_AT_ONCE, floats.length - from);
-      buffer.asFloatBuffer().put(floats, from, length);
-      out.write(buffer.array(), 0, length * Float.BYTES);
+  private static Figures readFigures(DataInputStream in) throws IOException {
+    return new Figures(in.readLong(), in.readDouble(), in.readDouble());
+  }
+
+  private static void writeStaging(Staging staging, DataOutputStream out) throws IOException {
+    writeText(staging.stage().name(), out);
+    out.writeLong(staging.since());
+    out.writeDouble(staging.bestKl());
+    out.writeInt(staging.withoutImprovement());
+    out.writeBoolean(staging.enough());
+  }
+
+  private static Staging readStaging(DataInputStream in) throws IOException {
+    return new Staging(
+        Stage.valueOf(readText(in)),
+        in.readLong(),
+        in.readDouble(),
+        in.readInt(),
+        in.readBoolean());
+  }
+
+  private static void writeReplay(ReplayState replay, DataOutputStream out) throws IOException {
+    writeSequences(replay.fresh(), out);
+    writeSequences(replay.recent(), out);
+    out.writeInt(replay.sample().size());
+    for (ReplayState.Sampled sampled : replay.sample()) {
+      out.writeDouble(sampled.priority());
+      writeSequence(sampled.sequence(), out);
     }
   }
 
-  private static float[] readFloats(DataInputStream in) throws IOException {
-    float[] floats = new float[in.readInt()];
-    ByteBuffer buffer = ByteBuffer.allocate(FLOATS_AT_ONCE * Float.BYTES);
-    for (int from = 0; from < floats.length; from += FLOATS_AT_ONCE) {
-      int length = Math.min(FLOATS_AT_ONCE, floats.length - from);
-      in.readFully(buffer.array(), 0, length * Float.BYTES);
-      buffer.asFloatBuffer().get(floats, from, length);
+  private static ReplayState readReplay(DataInputStream in) throws IOException {
+    List<LabelledSequence> fresh = readSequences(in);
+    List<LabelledSequence> recent = readSequences(in);
+    List<ReplayState.Sampled> sample = new ArrayList<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      sample.add(new ReplayState.Sampled(in.readDouble(), readSequence(in)));
     }
-    return floats;
+    return new ReplayState(fresh, recent, sample);
+  }
+
+  private static void writeQuarantine(List<Quarantined> quarantine, DataOutputStream out)
+      throws IOException {
+    out.writeInt(quarantine.size());
+    for (Quarantined quarantined : quarantine) {
+      writeSequence(quarantined.sequence(), out);
+      out.writeDouble(quarantined.loss());
+    }
+  }
+
+  private static List<Quarantined> readQuarantine(DataInputStream in) throws IOException {
+    List<Quarantined> quarantine = new ArrayList<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      quarantine.add(new Quarantined(readSequence(in), in.readDouble()));
+    }
+    return quarantine;
+  }
+
+  private static void writeLongs(List<Long> values, DataOutputStream out) throws IOException {
+    out.writeInt(values.size());
+    for (long value : values) {
+      out.writeLong(value);
+    }
+  }
+
+  private static List<Long> readLongs(DataInputStream in) throws IOException {
+    List<Long> values = new ArrayList<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      values.add(in.readLong());
+    }
+    return values;
+  }
+
+  private static void writeDoubles(List<Double> values, DataOutputStream out) throws IOException {
+    out.writeInt(values.size());
+    for (double value : values) {
+      out.writeDouble(value);
+    }
+  }
+
+  private static List<Double> readDoubles(DataInputStream in) throws IOException {
+    List<Double> values = new ArrayList<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      values.add(in.readDouble());
+    }
+    return values;
   }
 }

@@ -241,17 +241,12 @@ final class Intake {
       }
       return;
     }
-    if (sequence.isRollout()) {
-      long age = training.stepsDone() - sequence.written().orElseThrow().studentStep();
-      // One from the future was written by a student that a lost data directory took along.
-      if (age > config.maxStaleness() || age < 0) {
-        meters.staleRollouts().increment();
-        return;
-      }
-    } else {
+    if (!sequence.isRollout()) {
       drawPrompt(record, prompt);
     }
-    training.learnFrom(sequence);
+    if (!training.learnFrom(sequence)) {
+      meters.staleRollouts().increment();
+    }
   }
 
   /** As many rollouts a fresh prompt as make the on-policy share; never more than one. */
@@ -260,7 +255,8 @@ final class Intake {
     if (training.stage() != Stage.ON_POLICY || value.getOrigin() == Origin.ROLLOUT) {
       return;
     }
-    promptCredit = Math.min(1, promptCredit + config.lambda() / (1 - config.lambda()));
+    double lambda = training.lambda();
+    promptCredit = Math.min(1, promptCredit + lambda / (1 - lambda));
     if (promptCredit >= 1) {
       promptCredit -= 1;
       prompts.add(

@@ -9,6 +9,7 @@ import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.SoftLabelFormatException;
 import io.reflux.schemas.labels.SupportBlock;
 import io.reflux.schemas.labels.TopKBlock;
+import io.reflux.trainer.nn.Behaviour;
 import io.reflux.trainer.nn.NamedTargets;
 import io.reflux.trainer.nn.Objective;
 import io.reflux.trainer.nn.Targets;
@@ -48,6 +49,9 @@ public record LabelledSequence(
     int[] supportIds,
     Optional<Written> written) {
 
+  /** Of objects, their headers and the names. */
+  private static final int OVERHEAD_BYTES = 320;
+
   /**
    * How a student wrote a response.
    *
@@ -73,17 +77,86 @@ public record LabelledSequence(
     return lossMask.length == 0 || (lossMask[row / 8] >> row % 8 & 1) == 1;
   }
 
+  /** Memory that it takes, about. */
+  long bytes() {
+    long logprobs = written.map(how -> how.logprobs().length).orElse(0);
+    long numbers = tokenIds.length + supportIds.length + logprobs;
+    return OVERHEAD_BYTES + Integer.BYTES * numbers + lossMask.length + labels.length;
+  }
+
   /** The distributions. The bytes were decoded once before the sequence was taken in. */
   TeacherLabels teacher() {
+    return teacher(block());
+  }
+
+  private TeacherLabels teacher(LabelBlock block) {
+    if (block instanceof TopKBlock top) {
+      return new NamedIds(top.rows(), top.k(), top.ids(), top.logprobs(), top.tailLogMass());
+    }
+    if (block instanceof SampledBlock s) {
+      return new Draws(s.rows(), s.draws(), s.starts(), s.ids(), s.counts(), s.entropy());
+    }
+    return likeliestFirst((SupportBlock) block);
+  }
+
+  /** As a batch takes it, under no origin. */
+  TrainingSequence toTraining(Objective objective) {
+    return toTraining(objective, null, "");
+  }
+
+  /**
+   * As a batch takes it. Of draws the target of an id is its share of them, an unbiased estimate of
+   * its probability (arXiv 2503.16870), and there is no tail: the ids that were not drawn are part
+   * of the estimate as they are, with nothing.
+   *
+   * @param behaviour importance weights to train with; null for none
+   * @param origin what its figures are reported under
+   */
+  TrainingSequence toTraining(Objective objective, Behaviour behaviour, String origin) {
+    float[] weights = new float[rows()];
+    for (int row = 0; row < weights.length; row++) {
+      weights[row] = counts(row) ? weight : 0;
+    }
+    return new TrainingSequence(
+        tokenIds, promptLength, targets(), weights, objective, behaviour, origin);
+  }
+
+  private Targets targets() {
+    LabelBlock block = block();
+    TeacherLabels teacher = teacher(block);
+    float[] tokens = block.tokenLogprobs();
+    if (teacher instanceof NamedIds named) {
+      return new NamedTargets(
+          named.k(),
+          named.ids(),
+          named.logprobs(),
+          named.tailLogMass(),
+          null,
+          labelTemperature,
+          tokens,
+          0);
+    }
+    Draws draws = (Draws) teacher;
+    float[] noTail = new float[draws.rows()];
+    Arrays.fill(noTail, Float.NEGATIVE_INFINITY);
+    return new NamedTargets(
+        draws.supportSize(),
+        draws.supportIds(),
+        draws.logShares(),
+        noTail,
+        draws.klOffsets(),
+        labelTemperature,
+        tokens,
+        draws.draws());
+  }
+
+  private LabelBlock block() {
     try {
       LabelBlock block = SoftLabelCodec.decode(labels, vocabularySize);
-      if (block instanceof TopKBlock top) {
-        return new NamedIds(top.rows(), top.k(), top.ids(), top.logprobs(), top.tailLogMass());
+      if (block instanceof SupportBlock support) {
+        support.requireSupport(supportIds);
       }
-      if (block instanceof SampledBlock s) {
-        return new Draws(s.rows(), s.draws(), s.starts(), s.ids(), s.counts(), s.entropy());
-      }
-      return likeliestFirst((SupportBlock) block);
+      return block;
     } catch (SoftLabelFormatException e) {
       throw new IllegalStateException("labels of " + requestId + " were readable before", e);
     }
@@ -108,37 +181,5 @@ public record LabelledSequence(
       }
     }
     return new NamedIds(support.rows(), k, ids, logprobs, support.tailLogMass());
-  }
-
-  /**
-   * As a batch takes it. Of draws the target of an id is its share of them, an unbiased estimate of
-   * its probability (arXiv 2503.16870), and there is no tail: the ids that were not drawn are part
-   * of the estimate as they are, with nothing.
-   */
-  TrainingSequence toTraining(Objective objective) {
-    float[] weights = new float[rows()];
-    for (int row = 0; row < weights.length; row++) {
-      weights[row] = counts(row) ? weight : 0;
-    }
-    return new TrainingSequence(
-        tokenIds, promptLength, targets(teacher()), weights, objective, null);
-  }
-
-  private static Targets targets(TeacherLabels teacher) {
-    if (teacher instanceof NamedIds named) {
-      return new NamedTargets(named.k(), named.ids(), named.logprobs(), named.tailLogMass());
-    }
-    Draws draws = (Draws) teacher;
-    float[] noTail = new float[draws.rows()];
-    Arrays.fill(noTail, Float.NEGATIVE_INFINITY);
-    return new NamedTargets(
-        draws.supportSize(),
-        draws.supportIds(),
-        draws.logShares(),
-        noTail,
-        draws.klOffsets(),
-        1,
-        null,
-        draws.draws());
   }
 }

@@ -1,5 +1,9 @@
 package io.reflux.trainer;
 
+import static io.reflux.trainer.StudentTraining.FRESH;
+import static io.reflux.trainer.StudentTraining.REPLAYED;
+import static io.reflux.trainer.StudentTraining.ROLLOUT;
+
 import io.reflux.operations.ProcessMemory;
 import io.reflux.trainer.nn.Losses;
 import io.reflux.trainer.watch.Figure;
@@ -10,12 +14,9 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 
 /** Sums up steps between two reports. What no step told is not known, rather than 0. */
 final class ProgressMeter {
-  private static final String DATA = "data";
-  private static final String ROLLOUTS = "rollouts";
 
   private Losses losses = Losses.NONE;
   private long steps;
@@ -64,8 +65,8 @@ final class ProgressMeter {
       figures.put(Figure.IMPORTANCE, losses.importance().mean());
       figures.put(Figure.IMPORTANCE_CLIPPED, losses.importance().clippedShare());
     }
-    ofOrigin(DATA).ifPresent(of -> figures.put(Figure.LOSS_DATA, of.objective()));
-    ofOrigin(ROLLOUTS).ifPresent(of -> figures.put(Figure.LOSS_ROLLOUTS, of.objective()));
+    put(figures, Figure.LOSS_DATA, of(FRESH).plus(of(REPLAYED)));
+    put(figures, Figure.LOSS_ROLLOUTS, of(ROLLOUT));
     if (losses.distilledRows() > 0) {
       figures.put(Figure.KL, losses.meanKl());
       figures.put(Figure.TRAINING_AGREEMENT, losses.agreement());
@@ -76,12 +77,13 @@ final class ProgressMeter {
     if (finiteSteps > 0) {
       figures.put(Figure.GRADIENT_NORM, gradientNorms / finiteSteps);
     }
-    figures.put(Figure.SKIPPED_STEPS, (double) training.skippedSteps());
+    figures.put(Figure.SKIPPED_STEPS, (double) training.tally().skippedSteps());
+    figures.put(Figure.LAMBDA_TARGET, training.lambda());
     if (sequences > 0) {
       figures.put(Figure.LAMBDA, (double) rollouts / sequences);
     }
     if (rollouts > 0) {
-      figures.put(Figure.STALENESS_STEPS, staleness / rollouts);
+      figures.put(Figure.STALENESS_VERSIONS, staleness / rollouts);
     }
     figures.put(Figure.REPLAY_SIZE, (double) training.replaySize());
     figures.put(Figure.FRESH_SIZE, (double) training.freshSize());
@@ -103,12 +105,15 @@ final class ProgressMeter {
     return report;
   }
 
-  /** Of whatever objective; empty without any rows. */
-  private Optional<Losses> ofOrigin(String origin) {
-    return losses.parts().entrySet().stream()
-        .filter(part -> part.getKey().origin().equals(origin) && part.getValue().rows() > 0)
-        .map(Map.Entry::getValue)
-        .reduce(Losses::plus);
+  /** Of whatever objective. */
+  private Losses of(String origin) {
+    return StudentTraining.ofOrigin(losses, origin);
+  }
+
+  private static void put(Map<Figure, Double> figures, Figure figure, Losses losses) {
+    if (losses.rows() > 0) {
+      figures.put(figure, losses.objective());
+    }
   }
 
   private Map<Slice, Map<Figure, Double>> slices() {

@@ -2,55 +2,90 @@ package io.reflux.trainer;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.Deque;
 import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * What there is to train on. A sequence is fresh until it was drawn once, then recent, and after
- * that perhaps part of a uniform sample of everything older (Vitter's algorithm R). New intents are
- * learned quickly because half of what is repeated is recent; old ones are not forgotten because
- * the other half is not.
+ * that perhaps part of a {@link Reservoir} of everything older. New intents are learned quickly
+ * because part of what is repeated is recent; old ones are not forgotten because the rest is not.
+ *
+ * <p>What is drawn is not what traffic is like: fresh and recent sequences come more often, and
+ * rare segments are held longer. Weights in the loss undo the mirror's sampling, and not this,
+ * which is meant.
  */
 final class ReplayBuffer {
   /** Of a step's draws while there are fresh ones; the rest keeps what is known alive. */
   private static final double FRESH_SHARE = 0.5;
 
-  private final int capacity;
   private final int recentCapacity;
+  private final long recentBytes;
   private final double recentShare;
   private final Deque<LabelledSequence> fresh = new ArrayDeque<>();
   private final List<LabelledSequence> recent = new ArrayList<>();
-  private final List<LabelledSequence> sample = new ArrayList<>();
-  private int oldestRecent;
-  private long offered;
-  private long rows;
+  private final Reservoir sample;
+  private long bytesFresh;
+  private long bytesRecent;
+  private long rowsFresh;
+  private long rowsRecent;
 
-  ReplayBuffer(int capacity, int recentCapacity, double recentShare) {
-    this.capacity = capacity;
+  /**
+   * @param capacity of the sample
+   * @param recentCapacity of the fresh and of the recent
+   * @param recentShare of repeated draws that the recent have
+   * @param maxBytes half of them for the sample, a quarter each for the fresh and the recent
+   * @param halfLifeMillis of a sequence's weight in the sample
+   */
+  ReplayBuffer(
+      int capacity, int recentCapacity, double recentShare, long maxBytes, long halfLifeMillis) {
     this.recentCapacity = recentCapacity;
+    this.recentBytes = maxBytes / 4;
     this.recentShare = recentShare;
+    this.sample = new Reservoir(capacity, maxBytes / 2, halfLifeMillis);
   }
+
+  /**
+   * What was drawn.
+   *
+   * @param fresh whether it is for the first time
+   */
+  record Drawn(LabelledSequence sequence, boolean fresh) {}
 
   void add(LabelledSequence sequence, RandomBits random) {
     fresh.add(sequence);
-    rows += sequence.rows();
+    rowsFresh += sequence.rows();
+    bytesFresh += sequence.bytes();
     // A backlog is read faster than it is trained on; what waits longest counts as seen.
-    if (fresh.size() > recentCapacity) {
-      makeRecent(fresh.remove(), random);
+    while (fresh.size() > recentCapacity || bytesFresh > recentBytes) {
+      makeRecent(nextFresh(), random);
     }
   }
 
-  /** A sequence to train on. */
-  LabelledSequence draw(RandomBits random) {
+  /** A sequence to train on; there must be one. */
+  Drawn draw(RandomBits random) {
     if (!fresh.isEmpty() && (size() == fresh.size() || random.nextDouble() < FRESH_SHARE)) {
-      LabelledSequence sequence = fresh.remove();
+      LabelledSequence sequence = nextFresh();
       makeRecent(sequence, random);
-      return sequence;
+      return new Drawn(sequence, true);
     }
-    boolean fromRecent = sample.isEmpty() || random.nextDouble() < recentShare;
-    List<LabelledSequence> from = fromRecent && !recent.isEmpty() ? recent : sample;
-    return from.get((int) random.below(from.size()));
+    boolean fromRecent = sample.size() == 0 || random.nextDouble() < recentShare;
+    if (fromRecent && !recent.isEmpty() || sample.size() == 0) {
+      return new Drawn(recent.get((int) random.below(recent.size())), false);
+    }
+    return new Drawn(sample.draw(random), false);
+  }
+
+  /** Takes a sequence out that was drawn before, if it is still there. */
+  void remove(LabelledSequence sequence) {
+    for (int i = 0; i < recent.size(); i++) {
+      if (recent.get(i) == sequence) {
+        takeRecent(i);
+        return;
+      }
+    }
+    sample.remove(sequence);
   }
 
   int size() {
@@ -63,65 +98,69 @@ final class ReplayBuffer {
 
   /** Labelled rows that it holds. */
   long rows() {
-    return rows;
+    return rowsFresh + rowsRecent + sample.rows();
+  }
+
+  /** Memory of the sequences that it holds. */
+  long bytes() {
+    return bytesFresh + bytesRecent + sample.bytes();
+  }
+
+  /** Sequences by segment. */
+  SortedMap<String, Integer> mix() {
+    SortedMap<String, Integer> mix = new TreeMap<>();
+    fresh.forEach(sequence -> mix.merge(sequence.segment(), 1, Integer::sum));
+    recent.forEach(sequence -> mix.merge(sequence.segment(), 1, Integer::sum));
+    sample.contents().forEach(held -> mix.merge(held.sequence().segment(), 1, Integer::sum));
+    return mix;
   }
 
   ReplayState contents() {
-    return new ReplayState(
-        List.copyOf(fresh), List.copyOf(recent), List.copyOf(sample), oldestRecent, offered);
+    return new ReplayState(List.copyOf(fresh), List.copyOf(recent), sample.contents());
   }
 
   /**
-   * Takes up where another buffer was. Capacities may have become smaller: the rest is left out.
+   * Takes up where another buffer was. Bounds may have become narrower: what was fresh or recent
+   * and has no room is let go of, oldest first.
    */
   void restore(ReplayState contents) {
     fresh.clear();
     recent.clear();
-    sample.clear();
     fresh.addAll(contents.fresh());
-    boolean sameRing =
-        contents.recent().size() <= recentCapacity
-            && (contents.recent().size() == recentCapacity || contents.oldestRecent() == 0);
-    if (sameRing) {
-      recent.addAll(contents.recent());
-      oldestRecent = contents.oldestRecent();
-    } else {
-      List<LabelledSequence> ordered = new ArrayList<>(contents.recent());
-      Collections.rotate(ordered, -contents.oldestRecent());
-      int from = Math.max(0, ordered.size() - recentCapacity);
-      recent.addAll(ordered.subList(from, ordered.size()));
-      oldestRecent = 0;
+    recent.addAll(contents.recent());
+    rowsFresh = fresh.stream().mapToLong(LabelledSequence::rows).sum();
+    rowsRecent = recent.stream().mapToLong(LabelledSequence::rows).sum();
+    bytesFresh = fresh.stream().mapToLong(LabelledSequence::bytes).sum();
+    bytesRecent = recent.stream().mapToLong(LabelledSequence::bytes).sum();
+    while (fresh.size() > recentCapacity || bytesFresh > recentBytes) {
+      nextFresh();
     }
-    sample.addAll(contents.sample().subList(0, Math.min(capacity, contents.sample().size())));
-    offered = contents.offered();
-    rows = 0;
-    for (List<LabelledSequence> part : List.of(List.copyOf(fresh), recent, sample)) {
-      for (LabelledSequence sequence : part) {
-        rows += sequence.rows();
-      }
+    while (recent.size() > recentCapacity || bytesRecent > recentBytes) {
+      takeRecent(0);
     }
+    sample.restore(contents.sample());
+  }
+
+  private LabelledSequence nextFresh() {
+    LabelledSequence sequence = fresh.remove();
+    rowsFresh -= sequence.rows();
+    bytesFresh -= sequence.bytes();
+    return sequence;
+  }
+
+  private LabelledSequence takeRecent(int index) {
+    LabelledSequence sequence = recent.remove(index);
+    rowsRecent -= sequence.rows();
+    bytesRecent -= sequence.bytes();
+    return sequence;
   }
 
   private void makeRecent(LabelledSequence sequence, RandomBits random) {
-    if (recent.size() < recentCapacity) {
-      recent.add(sequence);
-      return;
-    }
-    offer(recent.set(oldestRecent, sequence), random);
-    oldestRecent = (oldestRecent + 1) % recentCapacity;
-  }
-
-  private void offer(LabelledSequence old, RandomBits random) {
-    offered++;
-    if (sample.size() < capacity) {
-      sample.add(old);
-      return;
-    }
-    long place = random.below(offered);
-    if (place < capacity) {
-      rows -= sample.set((int) place, old).rows();
-    } else {
-      rows -= old.rows();
+    recent.add(sequence);
+    rowsRecent += sequence.rows();
+    bytesRecent += sequence.bytes();
+    while (recent.size() > recentCapacity || bytesRecent > recentBytes) {
+      sample.offer(takeRecent(0), random);
     }
   }
 }

@@ -6,14 +6,16 @@ import java.util.List;
  * What a replay buffer holds, in an order that restores it.
  *
  * @param fresh not trained on yet, oldest first
- * @param recent trained on, a ring
+ * @param recent trained on, oldest first
  * @param sample of everything older
- * @param oldestRecent index in recent of the next to leave
- * @param offered sequences that the sample was drawn from
  */
 public record ReplayState(
-    List<LabelledSequence> fresh,
-    List<LabelledSequence> recent,
-    List<LabelledSequence> sample,
-    int oldestRecent,
-    long offered) {}
+    List<LabelledSequence> fresh, List<LabelledSequence> recent, List<Sampled> sample) {
+
+  /**
+   * A sequence of the sample.
+   *
+   * @param priority the lowest leave first
+   */
+  public record Sampled(double priority, LabelledSequence sequence) {}
+}

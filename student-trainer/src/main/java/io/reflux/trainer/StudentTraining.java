@@ -4,80 +4,164 @@ import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.schemas.avro.Stage;
-import io.reflux.trainer.nn.AdamW;
-import io.reflux.trainer.nn.Batch;
+import io.reflux.trainer.StudentState.Good;
 import io.reflux.trainer.nn.Losses;
-import io.reflux.trainer.nn.Objective;
+import io.reflux.trainer.nn.ModelState;
+import io.reflux.trainer.nn.Optimizer;
+import io.reflux.trainer.nn.ScheduleFreeAdamW;
 import io.reflux.trainer.nn.Trainable;
-import io.reflux.trainer.nn.TrainingSequence;
-import io.reflux.trainer.pretrain.LengthBuckets;
+import io.reflux.trainer.watch.Happening;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.SortedMap;
 
 /**
- * A student and all that it learns from: forward KL on teacher-labelled traffic, then mixed with
- * its own scored rollouts (on-policy distillation, arXiv 2306.13649; the two stages of arXiv
- * 2502.14305).
+ * A student and all that it learns from: the teacher's labels of traffic, then mixed with its own
+ * scored rollouts (on-policy distillation, arXiv 2306.13649; the two stages of arXiv 2502.14305).
  *
- * <p>Knows neither clock nor Kafka: the same calls in the same order give the same bits. One thread
- * at a time.
+ * <p>Sequences count by the inverse of their sampling probability, over the sum of these in the
+ * step: self-normalised, so that a step's size does not hang on how traffic was sampled. Factors
+ * for rollouts that are too old, all at most the clip, are not normalised.
+ *
+ * <p>Knows neither clock nor Kafka: the same calls in the same order give the same bits, also after
+ * a {@link #restore} of what {@link #state} gave. All decisions are made at steps. One thread at a
+ * time.
  */
 public final class StudentTraining implements AutoCloseable {
-  /** Held-out sequences a measurement between snapshots: enough for a trend, soon done. */
-  private static final int VALIDATION_SEQUENCES = 128;
+  /** Origin in figures: data that is trained on for the first time. */
+  public static final String FRESH = "fresh";
+
+  /** Origin in figures: data that was trained on before. */
+  public static final String REPLAYED = "replayed";
+
+  /** Origin in figures: the student's own responses. */
+  public static final String ROLLOUT = "rollouts";
 
   private final TrainerConfig config;
   private final Trainable model;
-  private final Objective objective;
+  private final Lessons lessons;
   private final RandomBits random;
   private final ReplayBuffer replay;
   private final LatestSequences rollouts;
   private final LatestSequences heldOut;
+  private final Recipe recipe;
+  private final StudentVersions versions;
+  private final LearningRatePolicy learningRate;
+  private final DriftDetector drift;
+  private final StepGuard guard;
 
-  private Stage stage = Stage.WAITING;
   private long step;
-  private long skippedSteps;
   private long rowsTrained;
   private long sequencesSeen;
   private double credit;
-  private double agreement = Double.NaN;
-  private double kl = Double.NaN;
+  private double lastKl = Double.NaN;
+  private double lastAgreement = Double.NaN;
+  private Tally tally = Tally.NONE;
+  private Optional<Validation> validation = Optional.empty();
+  private Optional<Good> good = Optional.empty();
+  private boolean changedSinceGood = true;
 
   /**
    * A student that has not been trained here.
    *
    * @param student its shape
    * @param weights to start from
+   * @throws io.reflux.schemas.service.RefluxException one line, if the configuration cannot be
    */
   public StudentTraining(TrainerConfig config, ModelConfig student, Weights weights) {
+    TrainerChecks.requireSane(config);
     this.config = config;
-    AdamW adamW = new AdamW(0.9, 0.95, 1e-8, config.weightDecay(), config.maxGradientNorm());
-    this.model = StudentModel.open(config, student, weights, adamW);
-    this.objective = Objective.forwardKl(config.crossEntropyShare());
+    Optimizer optimizer =
+        Optimizer.parse(config.optimizer(), config.weightDecay(), config.maxGradientNorm());
+    boolean scheduleFree = optimizer instanceof ScheduleFreeAdamW;
+    if (optimizer instanceof ScheduleFreeAdamW free) {
+      optimizer = free.withLongestAverage(config.longestAverage());
+    }
+    this.model = StudentModel.open(config, student, weights, optimizer);
+    this.lessons = new Lessons(config, model);
     this.random = new RandomBits(config.seed());
-    this.replay = new ReplayBuffer(config.replaySize(), config.recentSize(), config.recentShare());
-    this.rollouts = new LatestSequences(config.rolloutSize());
-    this.heldOut = new LatestSequences(config.heldOutSize());
+    long bytes = config.bufferBytes();
+    this.replay =
+        new ReplayBuffer(
+            config.replaySize(),
+            config.recentSize(),
+            config.recentShare(),
+            bytes / 2,
+            config.replayHalfLife().toMillis());
+    this.rollouts = new LatestSequences(config.rolloutSize(), bytes / 8, 0);
+    this.heldOut = new LatestSequences(config.heldOutSize(), bytes / 4, Lessons.RESERVED_SHARE);
+    this.recipe = new Recipe(config);
+    this.versions = new StudentVersions(config.maxStaleness());
+    this.learningRate =
+        new LearningRatePolicy(
+            config.learningRate(),
+            config.warmUpSteps(),
+            config.settleSteps(),
+            // Its average takes the place of a rate that falls.
+            scheduleFree ? 1 : config.settledShare());
+    this.drift = new DriftDetector(config.driftThreshold());
+    this.guard = new StepGuard(config, bytes / 8);
+  }
+
+  /** What became of a step. */
+  public enum Outcome {
+    /** The student learned. */
+    TRAINED,
+    /** Nothing changed, because a loss or the gradient was not finite. */
+    NOT_FINITE,
+    /** Nothing changed, because a loss was out of bounds. */
+    SPIKE
   }
 
   /**
    * What a step did.
    *
-   * @param losses of its sequences, before the update
-   * @param gradientNorm before clipping; not finite if the step was skipped
-   * @param sequences trained on
+   * @param losses of its sequences, before the update; the parts' origins are {@link #FRESH},
+   *     {@link #REPLAYED} and {@link #ROLLOUT}
+   * @param learningRate of the update
+   * @param gradientNorm before clipping
+   * @param sequences that it was of
    * @param rollouts among them
-   * @param staleness mean steps since the rollouts were written; 0 without any
+   * @param lambda the share that rollouts should have had
+   * @param staleness mean versions that the rollouts' students were behind; 0 without any
    * @param droppedStale rollouts that had become too old and were let go
+   * @param weightedStale rollouts that were too old and counted by their importance
+   * @param notes what was out of the ordinary
    */
   public record Step(
+      Outcome outcome,
       Losses losses,
       double learningRate,
       double gradientNorm,
       int sequences,
       int rollouts,
+      double lambda,
       double staleness,
-      int droppedStale) {}
+      int droppedStale,
+      int weightedStale,
+      List<Note> notes) {
+    /** Losses of an origin, whatever the objective. */
+    public Losses losses(String origin) {
+      return ofOrigin(losses, origin);
+    }
+  }
+
+  /**
+   * Something out of the ordinary at a step.
+   *
+   * @param text one line for people
+   */
+  public record Note(Happening.Kind kind, String text) {}
+
+  /** The part of losses that is of an origin, whatever the objective. */
+  static Losses ofOrigin(Losses losses, String origin) {
+    Losses sum = Losses.NONE;
+    for (var part : losses.parts().entrySet()) {
+      sum = part.getKey().origin().equals(origin) ? sum.plus(part.getValue()) : sum;
+    }
+    return sum;
+  }
 
   /** The student's shape. */
   public ModelConfig student() {
@@ -89,18 +173,28 @@ public final class StudentTraining implements AutoCloseable {
     return model.parameterCount();
   }
 
-  /** Takes in a sequence to learn from. */
-  public void learnFrom(LabelledSequence sequence) {
+  /**
+   * Takes in a sequence to learn from.
+   *
+   * @return false for a rollout that is let go of at once, and counted: too old, or of a student
+   *     that this one has never been, because a lost data directory took that one along
+   */
+  public boolean learnFrom(LabelledSequence sequence) {
     if (sequence.isRollout()) {
+      if (isForeign(sequence) || lessons.isUnusable(sequence, versions)) {
+        tally = tally.plus(Tally.ofStale(1, 0));
+        return false;
+      }
       rollouts.add(sequence);
     } else {
       replay.add(sequence, random);
       sequencesSeen++;
     }
     credit = Math.min(credit + sequence.rows() * config.maxReuse(), mostCredit());
-    if (stage == Stage.WAITING && sequencesSeen >= config.minimumLabels()) {
-      stage = Stage.ON_DATA;
+    if (sequencesSeen >= config.minimumLabels()) {
+      recipe.begin();
     }
+    return true;
   }
 
   /** Takes in a sequence to measure on. */
@@ -110,65 +204,66 @@ public final class StudentTraining implements AutoCloseable {
 
   /** Whether there is enough to train on that was not repeated too often. */
   public boolean canStep() {
-    return stage != Stage.WAITING && credit > 0 && replay.size() > 0;
+    return recipe.stage() != Stage.WAITING && credit > 0 && replay.size() > 0;
   }
 
   /** Trains on one batch, and measures on held-out sequences when it is time. */
   public Step step() {
-    int dropped = rollouts.dropWrittenBefore(step - config.maxStaleness());
-    List<LabelledSequence> drawn = draw();
-    List<TrainingSequence> sequences =
-        drawn.stream().map(sequence -> sequence.toTraining(objective)).toList();
-    double total = Batch.totalWeight(sequences);
-    Losses losses = Losses.NONE;
-    List<Batch> batches = new ArrayList<>();
-    for (List<TrainingSequence> part : LengthBuckets.cut(sequences, config.batchTokens())) {
-      Batch batch = new Batch(part, model.config().vocabularySize(), total);
-      batches.add(batch);
+    List<Note> notes = new ArrayList<>();
+    int dropped = rollouts.removeIf(rollout -> lessons.isUnusable(rollout, versions));
+    double lambda = recipe.lambda(step);
+    List<Lessons.Lesson> drawn = draw(lambda);
+    double rate = learningRate.at(step);
+    Losses losses = lessons.accumulate(drawn);
+    Outcome outcome;
+    double norm;
+    StepGuard.Verdict verdict = guard.judge(losses);
+    if (verdict.isSound()) {
+      norm = model.update(rate);
+      outcome = Double.isFinite(norm) ? Outcome.TRAINED : Outcome.NOT_FINITE;
+      changedSinceGood |= outcome == Outcome.TRAINED;
+    } else {
+      norm = model.gradientNorm();
+      model.discard();
+      outcome = verdict.isFinite() ? Outcome.SPIKE : Outcome.NOT_FINITE;
     }
-    for (Losses part : model.accumulate(batches)) {
-      losses = losses.plus(part);
-    }
-    double learningRate =
-        config.learningRate() * Math.min(1, (step + 1.0) / Math.max(1, config.warmUpSteps()));
-    double norm = model.update(learningRate);
     step++;
-    if (!Double.isFinite(norm)) {
-      skippedSteps++;
+    int weighted = account(drawn);
+    tally = tally.plus(Tally.ofStale(dropped, weighted));
+    if (outcome != Outcome.TRAINED) {
+      skipped(outcome, verdict, norm, drawn, notes);
     }
-    int onPolicy = 0;
-    long age = 0;
-    for (LabelledSequence sequence : drawn) {
-      rowsTrained += sequence.rows();
-      credit -= sequence.rows();
-      if (sequence.isRollout()) {
-        onPolicy++;
-        age += step - sequence.written().orElseThrow().studentStep();
-      }
-    }
+    watchDrift(losses, notes);
     if (step % config.validationSteps() == 0) {
-      validate();
+      validateAtStep(notes);
     }
-    moveOn();
-    double staleness = onPolicy == 0 ? 0 : (double) age / onPolicy;
-    return new Step(losses, learningRate, norm, drawn.size(), onPolicy, staleness, dropped);
+    moveOn(notes);
+    long onPolicy = drawn.stream().filter(lesson -> lesson.sequence().isRollout()).count();
+    double age = drawn.stream().mapToInt(Lessons.Lesson::versionsBehind).sum();
+    return new Step(
+        outcome,
+        losses,
+        rate,
+        norm,
+        drawn.size(),
+        (int) onPolicy,
+        lambda,
+        onPolicy == 0 ? 0 : age / onPolicy,
+        dropped,
+        weighted,
+        List.copyOf(notes));
   }
 
-  /** Measures the student as it is, in float32, on the newest held-out sequences. */
-  public void validate() {
-    if (heldOut.size() == 0) {
-      return;
+  /**
+   * Measures the student as it is on held-out sequences, for show: no decision depends on it.
+   *
+   * @return the figures; empty without held-out sequences
+   */
+  public Optional<Validation> validate() {
+    if (heldOut.size() > 0) {
+      validation = Optional.of(Validation.of(step, lessons.measure(heldOut)));
     }
-    List<TrainingSequence> sequences =
-        heldOut.newest(VALIDATION_SEQUENCES).stream()
-            .map(sequence -> sequence.toTraining(objective))
-            .toList();
-    Losses losses = Losses.NONE;
-    for (List<TrainingSequence> part : LengthBuckets.cut(sequences, config.batchTokens())) {
-      losses = losses.plus(model.measure(new Batch(part, model.config().vocabularySize())));
-    }
-    agreement = losses.agreement();
-    kl = losses.meanKl();
+    return validation;
   }
 
   /** A copy of the weights as they stand. */
@@ -188,7 +283,7 @@ public final class StudentTraining implements AutoCloseable {
 
   /** Of the recipe. */
   public Stage stage() {
-    return stage;
+    return recipe.stage();
   }
 
   /** Steps tried, skipped ones included. */
@@ -196,9 +291,22 @@ public final class StudentTraining implements AutoCloseable {
     return step;
   }
 
-  /** Steps that changed nothing because their gradient was not finite. */
-  public long skippedSteps() {
-    return skippedSteps;
+  /** Share of the next step's sequences that should be rollouts. */
+  public double lambda() {
+    return recipe.lambda(step);
+  }
+
+  /**
+   * Number of the newest student version, the step at which it began: from then on rollouts should
+   * be written with the weights as they were after that step. -1 before the first.
+   */
+  public long studentVersion() {
+    return versions.newest();
+  }
+
+  /** What was out of the ordinary so far. */
+  public Tally tally() {
+    return tally;
   }
 
   /** Labelled rows trained, repeats counted. */
@@ -216,7 +324,17 @@ public final class StudentTraining implements AutoCloseable {
     return replay.size();
   }
 
-  /** Of them not trained on yet. */
+  /** Memory of these, in bytes. */
+  public long replayBytes() {
+    return replay.bytes();
+  }
+
+  /** The same sequences by segment. */
+  public SortedMap<String, Integer> replayMix() {
+    return replay.mix();
+  }
+
+  /** Sequences not trained on yet. */
   public int freshSize() {
     return replay.freshSize();
   }
@@ -226,46 +344,72 @@ public final class StudentTraining implements AutoCloseable {
     return rollouts.size();
   }
 
+  /** Sequences set aside because their loss was out of bounds. */
+  public int quarantineSize() {
+    return guard.quarantineSize();
+  }
+
+  /** The last measurement on held-out sequences; empty before the first. */
+  public Optional<Validation> validation() {
+    return validation;
+  }
+
   /** Last held-out agreement; NaN before the first. */
   public double agreement() {
-    return agreement;
+    return validation.map(last -> last.overall().agreement()).orElse(Double.NaN);
   }
 
   /** Last held-out KL, nats; NaN before the first. */
   public double kl() {
-    return kl;
+    return validation.map(last -> last.overall().kl()).orElse(Double.NaN);
   }
 
   /** A copy of everything that a later step depends on. */
   public StudentState state() {
+    ModelState now = model.state();
     return new StudentState(
-        model.state(),
+        now,
+        // One copy is enough while nothing was learned since.
+        changedSinceGood ? good : good.map(kept -> new Good(kept.step(), now)),
         random.state(),
-        stage,
         step,
-        skippedSteps,
         rowsTrained,
         sequencesSeen,
         credit,
-        agreement,
-        kl,
+        lastKl,
+        lastAgreement,
+        tally,
+        validation,
+        recipe.state(),
+        versions.state(),
+        learningRate.state(),
+        drift.state(),
+        guard.state(),
         replay.contents(),
         rollouts.all(),
+        guard.quarantine(),
         heldOut.all());
   }
 
   /** Takes up where another training was. */
   public void restore(StudentState state) {
     model.restore(state.model());
+    good = state.good();
+    changedSinceGood = good.isEmpty() || good.get().model() != state.model();
     random.restore(state.random());
-    stage = state.stage();
     step = state.step();
-    skippedSteps = state.skippedSteps();
     rowsTrained = state.rowsTrained();
     sequencesSeen = state.sequencesSeen();
     credit = state.credit();
-    agreement = state.agreement();
-    kl = state.kl();
+    lastKl = state.lastKl();
+    lastAgreement = state.lastAgreement();
+    tally = state.tally();
+    validation = state.validation();
+    recipe.restore(state.staging());
+    versions.restore(state.versions());
+    learningRate.restore(state.ramp());
+    drift.restore(state.drift());
+    guard.restore(state.guards(), state.quarantine());
     replay.restore(state.replay());
     rollouts.clear();
     rollouts.addAll(state.rollouts());
@@ -278,28 +422,163 @@ public final class StudentTraining implements AutoCloseable {
     model.close();
   }
 
-  private List<LabelledSequence> draw() {
-    List<LabelledSequence> drawn = new ArrayList<>();
+  private List<Lessons.Lesson> draw(double lambda) {
+    List<Lessons.Lesson> drawn = new ArrayList<>();
     List<LabelledSequence> scored = rollouts.all();
     long tokens = 0;
     while (tokens < config.batchTokens()) {
-      boolean onPolicy =
-          stage == Stage.ON_POLICY && !scored.isEmpty() && random.nextDouble() < config.lambda();
-      LabelledSequence sequence =
-          onPolicy ? scored.get((int) random.below(scored.size())) : replay.draw(random);
-      drawn.add(sequence);
-      tokens += sequence.tokenIds().length;
+      boolean onPolicy = lambda > 0 && !scored.isEmpty() && random.nextDouble() < lambda;
+      Lessons.Lesson lesson =
+          onPolicy
+              ? lessons.ofRollout(scored.get((int) random.below(scored.size())), versions)
+              : lessons.ofData(replay.draw(random));
+      drawn.add(lesson);
+      tokens += lesson.sequence().tokenIds().length;
     }
     return drawn;
   }
 
-  private void moveOn() {
-    boolean ready =
-        agreement >= config.onPolicyAgreement()
-            || step >= config.onPolicySteps().orElse(Long.MAX_VALUE);
-    if (stage == Stage.ON_DATA && config.lambda() > 0 && ready) {
-      stage = Stage.ON_POLICY;
+  /** Counts what was drawn, also if the step was skipped: else it might be tried for ever. */
+  private int account(List<Lessons.Lesson> drawn) {
+    int weighted = 0;
+    for (Lessons.Lesson lesson : drawn) {
+      rowsTrained += lesson.sequence().rows();
+      credit -= lesson.sequence().rows();
+      weighted += lesson.isWeighted() ? 1 : 0;
     }
+    return weighted;
+  }
+
+  private void skipped(
+      Outcome outcome,
+      StepGuard.Verdict verdict,
+      double norm,
+      List<Lessons.Lesson> drawn,
+      List<Note> notes) {
+    tally = tally.plus(outcome == Outcome.SPIKE ? Tally.ofSpike() : Tally.ofNotFinite());
+    List<StudentState.Quarantined> culprits =
+        verdict.isSound() ? List.of() : guard.culprits(verdict, drawn, lessons);
+    for (StudentState.Quarantined culprit : culprits) {
+      if (culprit.sequence().isRollout()) {
+        rollouts.removeIf(held -> held == culprit.sequence());
+      } else {
+        replay.remove(culprit.sequence());
+      }
+      guard.quarantine(culprit);
+    }
+    tally = tally.plus(Tally.ofQuarantine(culprits.size(), 0));
+    notes.add(
+        new Note(
+            Happening.Kind.SKIPPED,
+            "skipped: %s, gradient norm %s; %d sequences quarantined"
+                .formatted(verdict, norm, culprits.size())));
+    if (guard.strike(step)) {
+      goBack(notes);
+    }
+  }
+
+  /**
+   * Back to the last good state, if the student has become worse since. If it has not, what it is
+   * given is at fault, and the bounds will tell.
+   */
+  private void goBack(List<Note> notes) {
+    if (good.isEmpty() || heldOut.size() == 0) {
+      return;
+    }
+    ModelState now = model.state();
+    double klNow = lessons.measure(heldOut).meanKl();
+    model.restore(good.get().model());
+    double klGood = lessons.measure(heldOut).meanKl();
+    if (StepGuard.isNotWorse(klNow, klGood)) {
+      model.restore(now);
+      return;
+    }
+    changedSinceGood = false;
+    learningRate.startOver(step);
+    guard.forget();
+    if (recipe.stage() == Stage.ON_POLICY) {
+      versions.begin(step);
+    }
+    tally = tally.plus(Tally.ofRewind());
+    notes.add(
+        new Note(
+            Happening.Kind.REWOUND,
+            "back to the student after step %d, held-out KL %s instead of %s; the learning rate starts over"
+                .formatted(good.get().step(), klGood, klNow)));
+  }
+
+  private void watchDrift(Losses losses, List<Note> notes) {
+    Losses fresh = ofOrigin(losses, FRESH);
+    double loss = fresh.meanKl();
+    if (fresh.distilledRows() > 0 && Double.isFinite(loss) && drift.observe(loss)) {
+      learningRate.rewarm(step);
+      tally = tally.plus(Tally.ofRewarm());
+      notes.add(
+          new Note(
+              Happening.Kind.NOTE,
+              "the stream has drifted, fresh sequences cost %s nats a row; the learning rate rises again"
+                  .formatted(loss)));
+    }
+  }
+
+  private void validateAtStep(List<Note> notes) {
+    takeBack(notes);
+    if (heldOut.size() == 0) {
+      return;
+    }
+    Validation measured = Validation.of(step, lessons.measure(heldOut));
+    validation = Optional.of(measured);
+    double kl = measured.overall().kl();
+    double agreement = measured.overall().agreement();
+    recipe.validated(kl, agreement);
+    boolean holds = Double.isNaN(lastKl) || StepGuard.isNotWorse(kl, lastKl);
+    if (config.rewindAfter() > 0 && holds && guard.isCalm(step)) {
+      good = Optional.of(new Good(step, model.state()));
+      changedSinceGood = false;
+    }
+    lastKl = kl;
+    lastAgreement = agreement;
+  }
+
+  /** What is within bounds by now was no poison, but news. */
+  private void takeBack(List<Note> notes) {
+    int released = 0;
+    for (boolean rollout : new boolean[] {false, true}) {
+      LabelledSequence sequence = guard.release(rollout);
+      while (sequence != null) {
+        released++;
+        if (rollout) {
+          rollouts.add(sequence);
+        } else {
+          replay.add(sequence, random);
+        }
+        sequence = guard.release(rollout);
+      }
+    }
+    if (released > 0) {
+      tally = tally.plus(Tally.ofQuarantine(0, released));
+      notes.add(
+          new Note(Happening.Kind.NOTE, "%d quarantined sequences taken back".formatted(released)));
+    }
+  }
+
+  private void moveOn(List<Note> notes) {
+    if (recipe.moveOn(step)) {
+      notes.add(
+          new Note(
+              Happening.Kind.STAGE,
+              "%s: held-out agreement %s, KL %s".formatted(recipe.stage(), lastAgreement, lastKl)));
+      if (recipe.stage() == Stage.ON_POLICY) {
+        versions.begin(step);
+      }
+    } else if (recipe.stage() == Stage.ON_POLICY
+        && step - versions.newest() >= config.rolloutRefreshSteps()) {
+      versions.begin(step);
+    }
+  }
+
+  private boolean isForeign(LabelledSequence rollout) {
+    return rollout.written().orElseThrow().studentStep() > step;
   }
 
   /** So many passes over what is held, and no more, are made without anything new. */

@@ -31,13 +31,37 @@ public interface TrainerConfig {
   @WithDefault("stable")
   String channel();
 
-  /** After the warm-up, for good. */
+  /** How gradients move weights: adamw, or schedule-free (its rate is constant once warm). */
+  @WithDefault("adamw")
+  String optimizer();
+
+  /** Updates after which the average of a schedule-free optimizer has forgotten. */
+  @WithDefault("1000")
+  double longestAverage();
+
+  /** Its peak, at the end of the warm-up. */
   @WithDefault("0.002")
   double learningRate();
 
-  /** Steps in which the learning rate rises to its value. */
+  /** Steps in which the learning rate rises to its peak. */
   @WithDefault("100")
   int warmUpSteps();
+
+  /** Steps after that in which it falls to what it stays at. */
+  @WithDefault("2000")
+  int settleSteps();
+
+  /** Share of the peak that it stays at, until the stream drifts; 1 is the peak for good. */
+  @WithDefault("0.5")
+  double settledShare();
+
+  /**
+   * Excess of the loss of fresh sequences over their usual loss, summed in standard deviations,
+   * that counts as a drift and has the learning rate rise to its peak again. At 10 that is a false
+   * alarm in some 140,000 steps if losses are independent and normal; 0 never does.
+   */
+  @WithDefault("10")
+  double driftThreshold();
 
   /** AdamW's decay of matrices, a unit of learning rate. */
   @WithDefault("0.01")
@@ -47,11 +71,43 @@ public interface TrainerConfig {
   @WithDefault("1.0")
   double maxGradientNorm();
 
+  /**
+   * A step whose loss is so many robust standard deviations above the usual is skipped, and its
+   * worst sequences are quarantined; 0 skips only what is not finite.
+   */
+  @WithDefault("8")
+  double spikeThreshold();
+
+  /**
+   * Skipped steps of 32 after which the student goes back to its last good state, if it has become
+   * worse since; 0 never does, and keeps no such state in memory.
+   */
+  @WithDefault("3")
+  int rewindAfter();
+
   /** Tokens of the sequences of a step, prompts included. */
   @WithDefault("2048")
   int batchTokens();
 
-  /** Share of cross-entropy on the standing token in the loss; the rest is KL to the teacher. */
+  /** Tokens that go through the model together; a step's gradients are gathered in such parts. */
+  @WithDefault("2048")
+  int microBatchTokens();
+
+  /**
+   * What is minimised on data: forward-kl, reverse-kl, jsd:BETA, skewed-kl:ALPHA,
+   * skewed-reverse-kl:ALPHA, cross-entropy, or a mixture such as 0.7*forward-kl+0.3*reverse-kl.
+   */
+  @WithDefault("forward-kl")
+  String objective();
+
+  /** What is minimised on rollouts: as for data, or sampled-reverse-kl. */
+  @WithDefault("forward-kl")
+  String rolloutObjective();
+
+  /**
+   * Share of cross-entropy on the standing token in the loss of data; the rest is the divergence
+   * from the teacher. Rollouts have none: their tokens are the student's own.
+   */
   @WithDefault("0.1")
   double crossEntropyShare();
 
@@ -79,9 +135,13 @@ public interface TrainerConfig {
   @WithDefault("32")
   double maxReuse();
 
-  /** Sequences kept to train on again, a uniform sample of all but the recent ones. */
+  /** Sequences kept to train on again, a sample of all but the recent ones that fades. */
   @WithDefault("8192")
   int replaySize();
+
+  /** Time between requests that halves the chance of the older one to be in that sample. */
+  @WithDefault("PT168H")
+  Duration replayHalfLife();
 
   /** Newest sequences, kept beside the sample. */
   @WithDefault("1024")
@@ -91,15 +151,37 @@ public interface TrainerConfig {
   @WithDefault("0.5")
   double recentShare();
 
+  /**
+   * Memory of all sequences kept: half for the replay buffer, an eighth each for rollouts and
+   * quarantine, a quarter for the held-out ones.
+   */
+  @WithDefault("536870912")
+  long bufferBytes();
+
+  /**
+   * Stage of the recipe: auto turns to rollouts when the student agrees well enough, no longer gets
+   * better from data, or the steps are done; data and on-policy are by hand.
+   */
+  @WithDefault("auto")
+  StageChoice stage();
+
   /** On-policy share: rollouts among the sequences of a step; 0 never writes any. */
   @WithDefault("0.25")
   double lambda();
+
+  /** Steps in which the on-policy share rises to that. */
+  @WithDefault("200")
+  int lambdaRampSteps();
 
   /** Held-out agreement with the teacher from which on rollouts are written. */
   @WithDefault("0.6")
   double onPolicyAgreement();
 
-  /** Steps after which rollouts are written whatever the agreement. */
+  /** Measurements without a better held-out KL after which rollouts are written; 0 never. */
+  @WithDefault("10")
+  int plateauValidations();
+
+  /** Steps after which rollouts are written whatever the figures. */
   OptionalLong onPolicySteps();
 
   /** Sampling temperature of rollouts. */
@@ -126,13 +208,24 @@ public interface TrainerConfig {
   @WithDefault("1024")
   int rolloutSize();
 
-  /** Steps after which rollouts are written with newer weights. */
+  /** Steps after which a new version of the student, of newer weights, writes the rollouts. */
   @WithDefault("200")
   int rolloutRefreshSteps();
 
-  /** Rollouts of students more steps behind than this are dropped. */
-  @WithDefault("3000")
-  long maxStaleness();
+  /** Versions that the one which wrote a rollout may be behind; more is too old. */
+  @WithDefault("15")
+  int maxStaleness();
+
+  /**
+   * What becomes of rollouts that are too old: drop, or weight: trained on with their rows weighted
+   * by how likely the student would write them now.
+   */
+  @WithDefault("drop")
+  StaleRollouts staleRollouts();
+
+  /** Largest such weight. */
+  @WithDefault("2")
+  double importanceClip();
 
   /** Time between snapshots. */
   @WithDefault("PT20S")
@@ -242,6 +335,24 @@ public interface TrainerConfig {
 
   /** The page, metrics and health. */
   Http http();
+
+  /** Which stage training is in. */
+  enum StageChoice {
+    /** What the figures say. */
+    AUTO,
+    /** Teacher-labelled traffic alone. */
+    DATA,
+    /** Traffic and rollouts. */
+    ON_POLICY
+  }
+
+  /** What becomes of rollouts of a student too many versions behind. */
+  enum StaleRollouts {
+    /** They are let go of. */
+    DROP,
+    /** They count by their importance. */
+    WEIGHT
+  }
 
   /** The page, metrics and health. */
   interface Http {

@@ -58,7 +58,8 @@ final class TrainerMeters {
     rolloutLabels = counter("rollout_labels_consumed", "Label records of rollouts that were read.");
     staleRollouts =
         counter(
-            "rollouts_stale", "Rollouts dropped because their student was too many steps behind.");
+            "rollouts_stale",
+            "Rollouts dropped because their student was too many versions behind.");
     rolloutsSent = counter("rollouts_sent", "Rollouts written.");
     rolloutFailures = counter("rollout_failures", "Rollouts that failed or could not be sent.");
     rolloutPromptsForgotten =

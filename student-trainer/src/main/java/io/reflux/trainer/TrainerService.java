@@ -70,7 +70,7 @@ public final class TrainerService implements Service {
     if (closed || thread != null) {
       throw new IllegalStateException("trainer: started or closed before");
     }
-    requireSane(config);
+    TrainerChecks.requireSane(config);
     operations =
         OperationsServer.start(
             config.http().host(),
@@ -179,113 +179,6 @@ public final class TrainerService implements Service {
       } else {
         termination.completeExceptionally(failure);
       }
-    }
-  }
-
-  private static void requireSane(TrainerConfig config) {
-    require(
-        config.learningRate() > 0 && config.learningRate() < 1,
-        "learning-rate",
-        config.learningRate(),
-        "above 0, below 1");
-    require(config.batchTokens() > 0, "batch-tokens", config.batchTokens(), "1 or more");
-    require(
-        isShare(config.crossEntropyShare()),
-        "cross-entropy-share",
-        config.crossEntropyShare(),
-        "0 to 1");
-    require(
-        isShare(config.heldOutFraction()), "held-out-fraction", config.heldOutFraction(), "0 to 1");
-    require(isShare(config.recentShare()), "recent-share", config.recentShare(), "0 to 1");
-    require(
-        config.lambda() >= 0 && config.lambda() < 1,
-        "lambda",
-        config.lambda(),
-        "0 to below 1: something must bring new prompts");
-    require(config.heldOutSize() > 0, "held-out-size", config.heldOutSize(), "1 or more");
-    require(
-        config.validationSteps() > 0, "validation-steps", config.validationSteps(), "1 or more");
-    require(
-        config.intakeSequences() > 0, "intake-sequences", config.intakeSequences(), "1 or more");
-    require(config.minimumLabels() > 0, "minimum-labels", config.minimumLabels(), "1 or more");
-    require(config.maxReuse() > 0, "max-reuse", config.maxReuse(), "above 0");
-    require(config.replaySize() > 0, "replay-size", config.replaySize(), "1 or more");
-    require(config.recentSize() > 0, "recent-size", config.recentSize(), "1 or more");
-    require(config.rolloutSize() > 0, "rollout-size", config.rolloutSize(), "1 or more");
-    require(config.rolloutSlots() > 0, "rollout-slots", config.rolloutSlots(), "1 or more");
-    require(
-        config.rolloutMaxTokens() > 0,
-        "rollout-max-tokens",
-        config.rolloutMaxTokens(),
-        "1 or more");
-    require(
-        config.rolloutRefreshSteps() > 0,
-        "rollout-refresh-steps",
-        config.rolloutRefreshSteps(),
-        "1 or more");
-    require(
-        config.rolloutTemperature() > 0,
-        "rollout-temperature",
-        config.rolloutTemperature(),
-        "above 0");
-    require(config.rolloutSupport() > 0, "rollout-support", config.rolloutSupport(), "1 or more");
-    require(
-        config.rolloutsInFlight() > 0,
-        "rollouts-in-flight",
-        config.rolloutsInFlight(),
-        "1 or more");
-    require(config.maxStaleness() > 0, "max-staleness", config.maxStaleness(), "1 or more");
-    require(
-        !config.snapshotInterval().isNegative() && !config.snapshotInterval().isZero(),
-        "snapshot-interval",
-        config.snapshotInterval(),
-        "a positive time");
-    require(
-        !config.checkpointInterval().isNegative() && !config.checkpointInterval().isZero(),
-        "checkpoint-interval",
-        config.checkpointInterval(),
-        "a positive time");
-    require(
-        config.checkpointSteps().orElse(1) > 0,
-        "checkpoint-steps",
-        config.checkpointSteps().orElse(1),
-        "1 or more");
-    require(
-        config.checkpointRetention() > 0,
-        "checkpoint-retention",
-        config.checkpointRetention(),
-        "1 or more");
-    require(
-        config.stopAtStep().orElse(1) > 0,
-        "stop-at-step",
-        config.stopAtStep().orElse(1),
-        "1 or more");
-    require(config.gateTolerance() >= 0, "gate-tolerance", config.gateTolerance(), "0 or more");
-    require(
-        config.gateSegmentMinimum() >= 2,
-        "gate-segment-minimum",
-        config.gateSegmentMinimum(),
-        "2 or more");
-    if (config.gateMinimumAgreement().isPresent()) {
-      double least = config.gateMinimumAgreement().getAsDouble();
-      require(isShare(least), "gate-minimum-agreement", least, "0 to 1");
-    }
-    require(config.threads() > 0, "threads", config.threads(), "1 or more");
-    require(
-        !config.gate() || config.heldOutFraction() > 0,
-        "gate",
-        true,
-        "false, or a held-out-fraction above 0 to measure on");
-  }
-
-  private static boolean isShare(double value) {
-    return value >= 0 && value <= 1;
-  }
-
-  private static void require(boolean holds, String key, Object value, String expected) {
-    if (!holds) {
-      throw new RefluxException(
-          "reflux.train.%s: %s (expected: %s)".formatted(key, value, expected));
     }
   }
 }

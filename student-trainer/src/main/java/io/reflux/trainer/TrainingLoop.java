@@ -14,7 +14,6 @@ import io.reflux.trainer.IntakeJournal.Entry;
 import io.reflux.trainer.IntakeJournal.Run;
 import io.reflux.trainer.Pipeline.Sample;
 import io.reflux.trainer.SnapshotMaker.Candidate;
-import io.reflux.trainer.watch.Happening;
 import io.reflux.trainer.watch.RunWatch;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -61,7 +60,7 @@ final class TrainingLoop implements AutoCloseable {
   private long lastSnapshotStep;
   private long lastCheckpointNanos;
   private long lastCheckpointStep;
-  private long lastRenewalStep = -1;
+  private long writing = StudentVersions.NONE;
   private long rolloutsTrained;
   private long idleNanos;
 
@@ -328,48 +327,25 @@ final class TrainingLoop implements AutoCloseable {
   }
 
   private void step() {
-    Stage before = training.stage();
     StudentTraining.Step step = training.step();
     intake.stepped();
     rolloutsTrained += step.rollouts();
     progress.add(step);
-    boolean skipped = !Double.isFinite(step.gradientNorm());
+    boolean skipped = step.outcome() != StudentTraining.Outcome.TRAINED;
     meters.stepped(step.losses().rows(), skipped);
     meters.staleRollouts().increment(step.droppedStale());
-    if (skipped) {
-      log.warn(
-          "Step {} skipped: its gradient is not finite (loss {})",
-          training.stepsDone(),
-          step.losses().meanKl());
-      watch.happened(
-          Happening.Kind.SKIPPED,
-          training.stepsDone(),
-          "Its gradient was not finite; nothing changed");
+    for (StudentTraining.Note note : step.notes()) {
+      log.warn("Step {}: {}", training.stepsDone(), note.text());
+      watch.happened(note.kind(), training.stepsDone(), note.text());
     }
-    boolean movedOn = training.stage() != before;
-    if (movedOn) {
-      log.info(
-          "Stage {} from step {}: held-out agreement {}",
-          training.stage(),
-          training.stepsDone(),
-          training.agreement());
-      watch.happened(
-          Happening.Kind.STAGE,
-          training.stepsDone(),
-          "%s: held-out agreement %s".formatted(training.stage(), training.agreement()));
-    }
-    boolean renew =
-        redo.isEmpty()
-            && training.stage() == Stage.ON_POLICY
-            && training.stepsDone() - lastRenewalStep >= config.rolloutRefreshSteps();
-    if (renew) {
+    if (redo.isEmpty() && training.studentVersion() != writing) {
       renewRollouts();
     }
   }
 
   private void renewRollouts() {
     if (training.stage() == Stage.ON_POLICY) {
-      lastRenewalStep = training.stepsDone();
+      writing = training.studentVersion();
       rollouts.renew(training.export(), training.stepsDone());
     }
   }

@@ -18,18 +18,27 @@ final class BigramTeacher {
   private static final double LIKELIEST = 0.9;
 
   private final int firstId;
+  private final int endId;
   private final int vocabulary;
   private final int[] next;
 
   BigramTeacher(int firstId, int vocabulary, long seed) {
+    this(firstId, vocabulary, vocabulary, seed);
+  }
+
+  /**
+   * @param endId no id from there on is used
+   */
+  BigramTeacher(int firstId, int endId, int vocabulary, long seed) {
     this.firstId = firstId;
+    this.endId = endId;
     this.vocabulary = vocabulary;
     Random random = new Random(seed);
-    this.next = random.ints(vocabulary, firstId, vocabulary).toArray();
+    this.next = random.ints(vocabulary, firstId, endId).toArray();
   }
 
   int[] prompt(Random random, int length) {
-    return random.ints(length, firstId, vocabulary).toArray();
+    return random.ints(length, firstId, endId).toArray();
   }
 
   /** Prompt and a response that mostly follows the teacher. */
@@ -37,7 +46,7 @@ final class BigramTeacher {
     int[] ids = Arrays.copyOf(prompt, prompt.length + responseLength);
     for (int t = prompt.length; t < ids.length; t++) {
       boolean follows = random.nextDouble() < LIKELIEST;
-      ids[t] = follows ? next[ids[t - 1]] : firstId + random.nextInt(vocabulary - firstId);
+      ids[t] = follows ? next[ids[t - 1]] : firstId + random.nextInt(endId - firstId);
     }
     return ids;
   }
@@ -117,6 +126,14 @@ final class BigramTeacher {
   /** As if a student of a step had written it. */
   LabelledSequence rollout(String requestId, Random random, long studentStep) {
     return sequence(requestId, random, Optional.of(new Written(studentStep, 1, new float[0])));
+  }
+
+  /** A rollout whose tokens had probability one half each when they were drawn. */
+  LabelledSequence toldRollout(String requestId, Random random, long studentStep) {
+    LabelledSequence sequence = sequence(requestId, random);
+    float[] logprobs = new float[sequence.rows()];
+    Arrays.fill(logprobs, (float) Math.log(0.5));
+    return Sequences.written(sequence, new Written(studentStep, 0.9, logprobs));
   }
 
   private LabelledSequence sequence(String requestId, Random random, Optional<Written> written) {

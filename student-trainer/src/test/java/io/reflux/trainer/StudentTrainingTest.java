@@ -54,7 +54,8 @@ class StudentTrainingTest {
 
   @Test
   void aResumedRunEndsWithTheSameBitsAsAnUninterruptedOne() throws IOException {
-    TrainerConfig config = config(Map.of("on-policy-steps", "5", "max-staleness", "12"));
+    TrainerConfig config =
+        config(Map.of("on-policy-steps", "5", "rollout-refresh-steps", "1", "max-staleness", "12"));
     for (int killedAt : new int[] {1, 7, 13, 19}) {
       try (StudentTraining straight = training(config);
           StudentTraining killed = training(config);
@@ -91,8 +92,9 @@ class StudentTrainingTest {
       feed(training, 1, 60);
       ReplayState held = training.state().replay();
       long rows =
-          Stream.of(held.fresh(), held.recent(), held.sample())
-              .flatMap(List::stream)
+          Stream.concat(
+                  Stream.concat(held.fresh().stream(), held.recent().stream()),
+                  held.sample().stream().map(ReplayState.Sampled::sequence))
               .mapToLong(LabelledSequence::rows)
               .sum();
       while (training.canStep()) {
@@ -110,7 +112,12 @@ class StudentTrainingTest {
   @Test
   void letsGoOfRolloutsOfAStudentOfLongAgo() {
     TrainerConfig config =
-        config(Map.of("on-policy-steps", "1", "max-staleness", "4", "max-reuse", "1000"));
+        config(
+            Map.of(
+                "on-policy-steps", "1",
+                "rollout-refresh-steps", "1",
+                "max-staleness", "4",
+                "max-reuse", "1000"));
     try (StudentTraining training = training(config)) {
       feed(training, 1, 60);
       training.learnFrom(TEACHER.rollout("old", new Random(1), 0));

@@ -1,7 +1,9 @@
 package io.reflux.trainer;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.reflux.schemas.service.RefluxException;
 import io.reflux.trainer.nn.Precision;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -17,11 +19,21 @@ class TrainerConfigTest {
     assertThat(config.studentName()).isEqualTo("student");
     assertThat(config.dataDir()).isEqualTo(Path.of(".reflux/trainer"));
     assertThat(config.channel()).isEqualTo("stable");
+    assertThat(config.optimizer()).isEqualTo("adamw");
+    assertThat(config.longestAverage()).isEqualTo(1000);
     assertThat(config.learningRate()).isEqualTo(0.002);
     assertThat(config.warmUpSteps()).isEqualTo(100);
+    assertThat(config.settleSteps()).isEqualTo(2000);
+    assertThat(config.settledShare()).isEqualTo(0.5);
+    assertThat(config.driftThreshold()).isEqualTo(10);
     assertThat(config.weightDecay()).isEqualTo(0.01);
     assertThat(config.maxGradientNorm()).isEqualTo(1);
+    assertThat(config.spikeThreshold()).isEqualTo(8);
+    assertThat(config.rewindAfter()).isEqualTo(3);
     assertThat(config.batchTokens()).isEqualTo(2048);
+    assertThat(config.microBatchTokens()).isEqualTo(2048);
+    assertThat(config.objective()).isEqualTo("forward-kl");
+    assertThat(config.rolloutObjective()).isEqualTo("forward-kl");
     assertThat(config.crossEntropyShare()).isEqualTo(0.1);
     assertThat(config.heldOutFraction()).isEqualTo(0.1);
     assertThat(config.heldOutSize()).isEqualTo(512);
@@ -30,10 +42,15 @@ class TrainerConfigTest {
     assertThat(config.minimumLabels()).isEqualTo(32);
     assertThat(config.maxReuse()).isEqualTo(32);
     assertThat(config.replaySize()).isEqualTo(8192);
+    assertThat(config.replayHalfLife()).isEqualTo(Duration.ofDays(7));
     assertThat(config.recentSize()).isEqualTo(1024);
     assertThat(config.recentShare()).isEqualTo(0.5);
+    assertThat(config.bufferBytes()).isEqualTo(512L << 20);
+    assertThat(config.stage()).isEqualTo(TrainerConfig.StageChoice.AUTO);
     assertThat(config.lambda()).isEqualTo(0.25);
+    assertThat(config.lambdaRampSteps()).isEqualTo(200);
     assertThat(config.onPolicyAgreement()).isEqualTo(0.6);
+    assertThat(config.plateauValidations()).isEqualTo(10);
     assertThat(config.onPolicySteps()).isEmpty();
     assertThat(config.rolloutTemperature()).isEqualTo(0.9);
     assertThat(config.rolloutMaxTokens()).isEqualTo(64);
@@ -42,7 +59,9 @@ class TrainerConfigTest {
     assertThat(config.rolloutsInFlight()).isEqualTo(256);
     assertThat(config.rolloutSize()).isEqualTo(1024);
     assertThat(config.rolloutRefreshSteps()).isEqualTo(200);
-    assertThat(config.maxStaleness()).isEqualTo(3000);
+    assertThat(config.maxStaleness()).isEqualTo(15);
+    assertThat(config.staleRollouts()).isEqualTo(TrainerConfig.StaleRollouts.DROP);
+    assertThat(config.importanceClip()).isEqualTo(2);
     assertThat(config.snapshotInterval()).isEqualTo(Duration.ofSeconds(20));
     assertThat(config.snapshotSteps()).isEmpty();
     assertThat(config.gate()).isTrue();
@@ -67,5 +86,42 @@ class TrainerConfigTest {
     assertThat(config.lora().targets()).isEqualTo("q,k,v,o,gate,up,down");
     assertThat(config.http().host()).isEqualTo("127.0.0.1");
     assertThat(config.http().port()).isEqualTo(7074);
+  }
+
+  @Test
+  void whatCannotBeIsRefusedInOneLineThatNamesIt() {
+    assertRefused("learning-rate", "0", "reflux.train.learning-rate: 0.0 (expected: above 0");
+    assertRefused("settled-share", "1.5", "settled-share: 1.5 (expected: above 0, to 1)");
+    assertRefused("settle-steps", "-1", "settle-steps: -1 (expected: 0 or more)");
+    assertRefused("drift-threshold", "-1", "drift-threshold: -1 (expected: 0 or more)");
+    assertRefused("spike-threshold", "NaN", "spike-threshold: NaN (expected: 0 or more)");
+    assertRefused("rewind-after", "-1", "rewind-after: -1 (expected: 0 or more)");
+    assertRefused("max-gradient-norm", "0", "max-gradient-norm: 0 (expected: above 0)");
+    assertRefused("longest-average", "0", "longest-average: 0.0 (expected: 1 or more)");
+    assertRefused("optimizer", "sgd", "reflux.train.optimizer: sgd: optimizer: sgd (expected: ");
+    assertRefused("micro-batch-tokens", "0", "micro-batch-tokens: 0 (expected: 1 or more)");
+    assertRefused("objective", "kl", "reflux.train.objective: kl: objective: ");
+    assertRefused("objective", "sampled-reverse-kl", "for rollout-objective alone");
+    assertRefused("rollout-objective", "jsd", "reflux.train.rollout-objective: jsd: ");
+    assertRefused("cross-entropy-share", "1.1", "cross-entropy-share: 1.1 (expected: 0 to 1)");
+    assertRefused("replay-half-life", "PT0S", "replay-half-life: PT0S (expected: a positive time)");
+    assertRefused("buffer-bytes", "10", "buffer-bytes: 10 (expected: 1048576 or more)");
+    assertRefused("lambda", "1", "lambda: 1.0 (expected: 0 to below 1");
+    assertRefused("lambda-ramp-steps", "-1", "lambda-ramp-steps: -1 (expected: 0 or more)");
+    assertRefused("plateau-validations", "-1", "plateau-validations: -1 (expected: 0 or more)");
+    assertRefused("max-staleness", "-1", "max-staleness: -1 (expected: 0 or more)");
+    assertRefused("importance-clip", "0", "importance-clip: 0 (expected: above 0)");
+  }
+
+  @Test
+  void theDefaultsAreSane() {
+    TrainerChecks.requireSane(Settings.of(Map.of()));
+  }
+
+  private static void assertRefused(String key, String value, String message) {
+    assertThatThrownBy(() -> TrainerChecks.requireSane(Settings.of(Map.of(key, value))))
+        .isInstanceOf(RefluxException.class)
+        .hasMessageContaining(message)
+        .hasMessageNotContaining("\n");
   }
 }

@@ -73,8 +73,11 @@ public enum Figure {
 
   LAMBDA(Panel.LAMBDA, "as trained", Unit.SHARE, "Rollouts among the sequences trained on"),
   LAMBDA_TARGET(Panel.LAMBDA, "asked for", Unit.SHARE, "Rollouts that the schedule asks for"),
-  STALENESS_STEPS(
-      Panel.STALENESS, "steps", Unit.COUNT, "Mean steps since the trained rollouts were written"),
+  STALENESS_VERSIONS(
+      Panel.STALENESS,
+      "versions",
+      Unit.COUNT,
+      "Mean student versions begun since the trained rollouts were written"),
   IMPORTANCE(
       Panel.IMPORTANCE,
       "mean weight",

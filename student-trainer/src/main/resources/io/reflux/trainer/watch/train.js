@@ -16,7 +16,7 @@ const TILES = [
   ['gradient_norm', 'Gradient norm'],
   ['tokens_per_second', 'Tokens/s'],
   ['mfu', 'MFU'],
-  ['staleness_steps', 'Staleness, steps'],
+  ['staleness_versions', 'Staleness, versions'],
   ['skipped_steps', 'Skipped steps'],
   ['resident_bytes', 'Memory'],
 ];

@@ -74,7 +74,7 @@ public final class PageDemo {
     figures.put(Figure.LAMBDA, onPolicy ? 0.25 * noise : 0);
     if (onPolicy) {
       figures.put(Figure.LOSS_ROLLOUTS, (0.14 + falling) * noise);
-      figures.put(Figure.STALENESS_STEPS, 220 * noise);
+      figures.put(Figure.STALENESS_VERSIONS, 2 * noise);
     }
     figures.put(Figure.ROLLOUTS_HELD, onPolicy ? 640.0 : 0);
     figures.put(Figure.TOKENS_PER_SECOND, 2300 * noise);
