@@ -61,10 +61,10 @@ final class OptimizerState implements AutoCloseable {
           case DISK -> new FileSlices(host, offload.directory(), slices);
         };
     if (optimizer instanceof ScheduleFreeAdamW) {
-      float[] start = flats.read(parameters, floats);
       for (Slice slice : slices) {
-        NDArray z = store.load(slice).get(0);
-        flats.write(z, store.at(slice), start, slice.start(), slice.length());
+        float[] start = new float[slice.length()];
+        flats.read(parameters, slice.start(), start, 0, start.length);
+        flats.write(store.load(slice).get(0), store.at(slice), start, 0, start.length);
         store.store(slice);
       }
     }

@@ -4,11 +4,11 @@ import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
-import io.reflux.model.checkpoint.Weights;
 import io.reflux.trainer.nn.Adaptation.Frozen;
 import io.reflux.trainer.nn.Adaptation.Lora;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -152,34 +152,14 @@ final class ParameterLayout {
         .sum();
   }
 
-  /** The trained buffer; adapters are new ones. */
-  float[] flatten(Weights weights) {
-    float[] flat = new float[floats];
-    for (TensorInfo tensor : modelTensors) {
-      if (isTrained(tensor.name())) {
-        put(flat, tensor.name(), weights.floats(tensor.name()));
-      }
-    }
+  /** What new adapters begin with, under their names; those that are not there begin with zero. */
+  Map<String, float[]> freshAdapters() {
+    Map<String, float[]> fresh = new LinkedHashMap<>();
     if (adaptation instanceof Lora lora) {
       Random random = new Random(lora.seed());
-      adapters.forEach(adapter -> put(flat, adapter.a().name(), adapter.freshA(random)));
+      adapters.forEach(adapter -> fresh.put(adapter.a().name(), adapter.freshA(random)));
     }
-    return flat;
-  }
-
-  /** The buffer of what stays as it is. */
-  float[] flattenFrozen(Weights weights) {
-    float[] flat = new float[frozenFloats];
-    for (TensorInfo tensor : modelTensors) {
-      if (!isTrained(tensor.name())) {
-        put(flat, tensor.name(), weights.floats(tensor.name()));
-      }
-    }
-    return flat;
-  }
-
-  private void put(float[] flat, String name, float[] values) {
-    System.arraycopy(values, 0, flat, offset(name), values.length);
+    return fresh;
   }
 
   /** What is in the trained buffer under the tensors' names, adapters among them. */

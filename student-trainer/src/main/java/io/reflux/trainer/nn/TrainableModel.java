@@ -68,16 +68,32 @@ public final class TrainableModel implements Trainable {
     this.kernels =
         new TorchModule(
             manager, KernelSource.of(config, layout, optimizer, options, manager.getDevice()));
-    this.parameters = TorchArrays.floats(manager, layout.flatten(weights), layout.floats());
-    this.frozen = TorchArrays.floats(manager, layout.flattenFrozen(weights), layout.frozenFloats());
+    this.parameters = TorchArrays.zeros(manager, layout.floats());
+    this.frozen = TorchArrays.zeros(manager, layout.frozenFloats());
     this.gradients = TorchArrays.zeros(manager, layout.floats());
     this.flats = new FlatTensors(manager, kernels);
-    this.state =
-        replica
-            ? null
-            : new OptimizerState(
-                optimizer, options.offload(), layout, manager, kernels, parameters);
     this.rotary = new RotaryTables(config, manager);
+    prepareThread();
+    for (TensorInfo tensor : layout.modelTensors()) {
+      fill(tensor.name(), weights.floats(tensor.name()));
+    }
+    layout.freshAdapters().forEach(this::fill);
+    try {
+      this.state =
+          replica
+              ? null
+              : new OptimizerState(
+                  optimizer, options.offload(), layout, manager, kernels, parameters);
+    } catch (ModelException e) {
+      kernels.close();
+      manager.close();
+      throw e;
+    }
+  }
+
+  private void fill(String tensor, float[] values) {
+    NDArray buffer = layout.isTrained(tensor) ? parameters : frozen;
+    flats.write(buffer, layout.offset(tensor), values, 0, values.length);
   }
 
   @Override

@@ -45,10 +45,9 @@ class AdaptationTest {
   void frozenLayersLeaveTheOthersGradientsAsTheyAre(Architecture architecture) {
     ModelConfig config = fourLayers(architecture);
     Weights weights = RandomModel.variedWeights(config, 3);
-    for (int every : new int[] {0, 1, 3}) {
+    for (int every : new int[] {0, 3}) {
       ModelOptions options = ModelOptions.DEFAULT.withCheckpointEvery(every);
-      for (Frozen frozen :
-          List.of(new Frozen(1, false), new Frozen(1, true), new Frozen(3, true))) {
+      for (Frozen frozen : List.of(new Frozen(1, false), new Frozen(2, true))) {
         try (TrainableModel whole = new TrainableModel(config, weights, ADAMW, options);
             TrainableModel part =
                 new TrainableModel(config, weights, ADAMW, options.withAdaptation(frozen))) {
