@@ -322,8 +322,11 @@ final class HeadSource {
             if hot and has_ce:
               share = torch.div(torch.mul(torch.div(plain_mass, plain_total), cw), s)
               _3 = torch.addcmul_(z, own, share)
-            at_named = torch.where(is_named, at_named, 0.)
             at_token = torch.neg(torch.add(cw, torch.mul(kt, advantage)))
+            is_token = torch.logical_and(is_named, torch.eq(ids, token))
+            at_named = torch.add(at_named, torch.mul(torch.to(is_token, 6), at_token))
+            at_named = torch.where(is_named, at_named, 0.)
+            at_token = torch.where(torch.any(is_token, 1, True), 0., at_token)
             a = torch.div(torch.cat([at_named, at_token], 1), s)
             _4 = torch.scatter_add_(z, 1, torch.cat([ids, token], 1), a)
           return (stats, s)
