@@ -385,16 +385,15 @@ final class HeadSource {
       """;
 
   /**
-   * Returns what became of each row, and the gradient of h; that of w is added to dw, unless dw is
-   * empty because w is not trained. Logits and losses are float32, the products of the gradient are
-   * of w's type.
+   * Returns what became of each row, and the gradient of h; that of w is added to dw, unless w is
+   * frozen and dw empty. All of it is float32, but for the factors of the gradient's products where
+   * those are bfloat16.
    */
   private static final String HEAD =
       """
         def head(self: __torch__.Kernels, h: Tensor, w: Tensor, dw: Tensor, $ROW_SIGNATURE, backward: bool) -> Tuple[Tensor, Tensor]:
           vocabulary = w.size(0)
           trained = torch.gt(dw.size(0), 0)
-          type = ops.prim.dtype(w)
           steps = torch.cpu(plan)
           lines = torch.cpu(terms)
           most = int(torch.max(torch.select(steps, 1, $ROWS)))
@@ -405,6 +404,7 @@ final class HeadSource {
           scratch = torch.empty([block_rows, vocabulary], dtype=6, device=h.device)
           dh = torch.empty_like(h)
           wt = torch.t(w)
+      $BUFFERS
           results = annotate(List[Tensor], [])
           for i in range(steps.size(0)):
             step = torch.select(steps, 0, i)
@@ -417,10 +417,7 @@ final class HeadSource {
             token = torch.unsqueeze(torch.narrow(tokens, 0, start, rows), 1)
             f = torch.narrow(facts, 0, start, rows)
             z = torch.narrow(logits, 0, 0, rows)
-            if type == 6:
-              _0 = torch.mm(hc, wt, out=z)
-            else:
-              _1 = torch.copy_(z, torch.mm(hc, wt))
+            _0 = torch.mm(hc, wt, out=z)
             if int(step[$FIRST_DENSE]) >= 0:
               logp_rows = torch.narrow(dense, 0, int(step[$FIRST_DENSE]), rows)
               stats, s = self.whole(z, token, f, logp_rows, lines, first, last, block, backward)
@@ -433,22 +430,51 @@ final class HeadSource {
             _2 = torch.append(results, stats)
             if backward:
               dhc = torch.narrow(dh, 0, start, rows)
-              if type == 6:
-                _3 = torch.mm(z, w, out=dhc)
-                _4 = torch.mul_(dhc, s)
-                if trained:
-                  _5 = torch.addmm_(dw, torch.t(z), torch.mul(hc, s))
-              else:
-                g = torch.to(z, type)
-                _6 = torch.copy_(dhc, torch.mul(torch.mm(g, w), s))
-                if trained:
-                  _7 = torch.add_(dw, torch.mm(torch.t(g), torch.to(torch.mul(hc, s), type)))
+      $PRODUCTS
+              _1 = torch.mul_(dhc, s)
           return (torch.cat(results), dh)
+      """;
+
+  private static final String WIDE_PRODUCTS =
+      """
+              _3 = torch.mm(z, w, out=dhc)
+              if trained:
+                _4 = torch.addmm_(dw, torch.t(z), torch.mul(hc, s))
+      """;
+
+  /** Used over and over, since memory that comes anew costs more than the products. */
+  private static final String HALF_BUFFERS =
+      """
+          half_w = torch.to(torch.narrow(w, 0, 0, vocabulary * int(backward)), 15)
+          half_z = torch.empty([most * int(backward), vocabulary], dtype=15, device=h.device)
+          half_h = torch.empty([most, h.size(1)], dtype=15, device=h.device)
+          half_dw = torch.empty([vocabulary * int(backward and trained), h.size(1)], dtype=15, device=h.device)
+      """;
+
+  private static final String HALF_PRODUCTS =
+      """
+              g = torch.narrow(half_z, 0, 0, rows)
+              down = torch.narrow(half_h, 0, 0, rows)
+              _3 = torch.copy_(g, z)
+              _4 = torch.mm(g, half_w, out=down)
+              _5 = torch.copy_(dhc, down)
+              if trained:
+                _6 = torch.copy_(down, torch.mul(hc, s))
+                _7 = torch.mm(torch.t(g), down, out=half_dw)
+                _8 = torch.add_(dw, half_dw)
       """;
 
   private HeadSource() {}
 
-  static String of() {
+  /**
+   * The methods.
+   *
+   * @param precision F32 or BF16: of the gradient's two products, which are then added up in
+   *     float32. Logits are float32 products always, since bfloat16 would round them by up to 0.06
+   *     at 16, and with them every figure that is reported
+   */
+  static String of(Precision precision) {
+    boolean half = precision == Precision.BF16;
     String source = String.join("\n", DIVERGENCES, WEIGHTS, LSE_AT, NAMED, DENSE, HEAD);
     Map<String, Number> constants = new TreeMap<>(Comparator.reverseOrder());
     constants.put("CE_WEIGHT", CE_WEIGHT);
@@ -476,7 +502,11 @@ final class HeadSource {
     constants.put("SKEWED_REVERSE", SKEWED_REVERSE);
     constants.put("LEAST_LOGPROB", LEAST_LOGPROB);
     constants.put("LEAST_SCALE", LEAST_SCALE);
-    source = source.replace("$ROW_SIGNATURE", signature());
+    source =
+        source
+            .replace("$BUFFERS\n", half ? HALF_BUFFERS : "")
+            .replace("$PRODUCTS\n", half ? HALF_PRODUCTS : WIDE_PRODUCTS)
+            .replace("$ROW_SIGNATURE", signature());
     // Longest names first, since some begin with others.
     for (Map.Entry<String, Number> constant : constants.entrySet()) {
       source = source.replace("$" + constant.getKey(), constant.getValue().toString());

@@ -60,7 +60,7 @@ final class KernelSource {
             sums(layout),
             layout.adapters().isEmpty() ? "" : MERGED,
             TrunkSource.of(config, precision, layout),
-            HeadSource.of(),
+            HeadSource.of(precision),
             PassSource.of(checkpointEvery),
             OptimizerSource.of(optimizer, device.isGpu()));
     int segment = Math.min(config.layers(), Math.max(1, checkpointEvery));

@@ -7,8 +7,8 @@ public enum Precision {
   F32,
   /**
    * Matrices are cast once a batch and their products, attention included, are bfloat16 with
-   * float32 accumulation. The residual stream, norms, softmax, the head and all gradients that are
-   * kept stay float32.
+   * float32 accumulation; so are the products of the head's gradient. The residual stream, norms,
+   * softmax, logits, losses and all gradients that are kept stay float32.
    */
   BF16
 }

@@ -17,28 +17,25 @@ final class HeadHarness implements AutoCloseable {
         training : bool
       $HEAD
         def run(self: __torch__.Kernels, h: Tensor, w: Tensor, kind: Tensor, $SIGNATURE) -> Tensor:
-          type = int(kind[0])
+          backward = int(kind[0]) == 1
           dw = torch.zeros_like(w)
-          stats, dh = self.head(torch.to(h, type), torch.to(w, type), dw, $ARGUMENTS, int(kind[1]) == 1)
+          stats, dh = self.head(h, w, dw, $ARGUMENTS, backward)
           flat = [torch.reshape(stats, [-1])]
-          if int(kind[1]) == 1:
-            flat = [torch.reshape(stats, [-1]), torch.reshape(torch.to(dh, 6), [-1]), torch.reshape(dw, [-1])]
+          if backward:
+            flat = [torch.reshape(stats, [-1]), torch.reshape(dh, [-1]), torch.reshape(dw, [-1])]
           return torch.cat(flat)
       """;
-
-  private static final long FLOAT32 = 6;
-  private static final long BFLOAT16 = 15;
 
   private final NDManager manager = Torch.newManager("cpu");
   private final TorchModule module;
 
-  HeadHarness() {
+  HeadHarness(Precision precision) {
     Torch.prepareThread(1);
     module =
         new TorchModule(
             manager,
             SOURCE
-                .replace("$HEAD", HeadSource.of())
+                .replace("$HEAD", HeadSource.of(precision))
                 .replace("$SIGNATURE", HeadSource.signature())
                 .replace("$ARGUMENTS", HeadSource.arguments()));
   }
@@ -67,43 +64,17 @@ final class HeadHarness implements AutoCloseable {
     for (int i = 0; i < hidden.length; i++) {
       hidden[i] = (float) logits[i / vocabulary][i % vocabulary];
     }
-    return run(batch, hidden, identity, vocabulary, size, totalWeight, FLOAT32, true);
+    return run(batch, hidden, identity, vocabulary, size, totalWeight, true);
   }
 
   Result run(List<TrainingSequence> batch, float[] hidden, float[] weights, int vocabulary) {
     return run(
-        batch,
-        hidden,
-        weights,
-        vocabulary,
-        new ChunkSize(3, 2),
-        Batch.totalWeight(batch),
-        FLOAT32,
-        true);
-  }
-
-  Result inBfloat16(List<TrainingSequence> batch, float[] hidden, float[] weights, int vocabulary) {
-    return run(
-        batch,
-        hidden,
-        weights,
-        vocabulary,
-        new ChunkSize(3, 2),
-        Batch.totalWeight(batch),
-        BFLOAT16,
-        true);
+        batch, hidden, weights, vocabulary, new ChunkSize(3, 2), Batch.totalWeight(batch), true);
   }
 
   Result forward(List<TrainingSequence> batch, float[] hidden, float[] weights, int vocabulary) {
     return run(
-        batch,
-        hidden,
-        weights,
-        vocabulary,
-        new ChunkSize(3, 2),
-        Batch.totalWeight(batch),
-        FLOAT32,
-        false);
+        batch, hidden, weights, vocabulary, new ChunkSize(3, 2), Batch.totalWeight(batch), false);
   }
 
   @Override
@@ -119,7 +90,6 @@ final class HeadHarness implements AutoCloseable {
       int vocabulary,
       ChunkSize size,
       double totalWeight,
-      long type,
       boolean backward) {
     int width = weights.length / vocabulary;
     int allRows = hidden.length / width;
@@ -135,7 +105,7 @@ final class HeadHarness implements AutoCloseable {
       List<NDArray> inputs = new ArrayList<>();
       inputs.add(TorchArrays.floats(manager, kept, rows.length, width));
       inputs.add(TorchArrays.floats(manager, weights, vocabulary, width));
-      inputs.add(TorchArrays.longs(manager, new long[] {type, backward ? 1 : 0}, 2));
+      inputs.add(TorchArrays.longs(manager, new long[] {backward ? 1 : 0}, 1));
       inputs.addAll(targets.tensors(manager, size));
       flat = module.call("run", inputs.toArray(NDArray[]::new)).toFloatArray();
     }
