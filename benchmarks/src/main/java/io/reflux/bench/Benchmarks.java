@@ -1,6 +1,7 @@
 package io.reflux.bench;
 
 import io.reflux.bench.kills.ScoreKillsBenchmark;
+import io.reflux.bench.kills.TrainKillsBenchmark;
 import io.reflux.bench.labels.LabelFuzzBenchmark;
 import io.reflux.bench.labels.LabelsBenchmark;
 import io.reflux.bench.score.ScoreBenchmark;
@@ -17,6 +18,7 @@ public final class Benchmarks {
         new LabelsBenchmark(),
         new LabelFuzzBenchmark(),
         new ScoreBenchmark(),
-        new ScoreKillsBenchmark());
+        new ScoreKillsBenchmark(),
+        new TrainKillsBenchmark());
   }
 }

@@ -54,13 +54,16 @@ final class BenchCommand implements Callable<Integer> {
   @Option(names = "--cases", paramLabel = "N", description = "label-fuzz: how many cases to try.")
   private Long cases;
 
-  @Option(names = "--kills", paramLabel = "N", description = "score-kills: how often to kill.")
+  @Option(
+      names = "--kills",
+      paramLabel = "N",
+      description = "score-kills, train-kills: how often to kill.")
   private Integer kills;
 
   @Option(
       names = "--teacher",
       paramLabel = "DIR",
-      description = "score, score-kills: the teacher (default: the bundled one).")
+      description = "score, score-kills, train-kills: the teacher (default: the bundled one).")
   private Path teacher;
 
   @Option(names = "--plot", paramLabel = "FILE", description = "labels: draw them here, as SVG.")

@@ -12,9 +12,11 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -47,7 +49,7 @@ final class Intake {
   private int softLabelsTaken;
   private int rolloutLabelsTaken;
   private double promptCredit;
-  private boolean stalled;
+  private final Set<LabelSource> stalled = new HashSet<>();
 
   /**
    * @param from where to go on
@@ -123,23 +125,23 @@ final class Intake {
   private Optional<Label> next(LabelSource source) {
     long end = System.nanoTime() + PATIENCE.toNanos();
     while (source.isBehind()) {
-      if (stalled || stopping.getCount() == 0) {
+      if (stalled.contains(source) || stopping.getCount() == 0) {
         return Optional.empty();
       }
       if (System.nanoTime() > end) {
         log.warn("Labels that are in Kafka do not come; training goes on without them for now");
-        stalled = true;
+        stalled.add(source);
         return Optional.empty();
       }
       source.fetch(SLICE);
     }
-    stalled = false;
+    stalled.remove(source);
     return source.next();
   }
 
   /** Whether records that are there do not come. */
   boolean isStalled() {
-    return stalled;
+    return !stalled.isEmpty();
   }
 
   /**
@@ -160,6 +162,10 @@ final class Intake {
                   .formatted(run.partition(), next.get().offset(), run.next() - 1));
         }
         take(source.nextOf(run.partition()));
+      } else if (waited && !source.isBehind(run.partition())) {
+        throw new MissingRecordsException(
+            "%s: ends before offset %d, which was taken in before"
+                .formatted(run.partition(), run.next() - 1));
       } else if (waited) {
         return false;
       } else {

@@ -204,6 +204,11 @@ final class LabelSource implements AutoCloseable {
     return partitions.values().stream().anyMatch(this::isBehind);
   }
 
+  /** Whether a record of one partition is known to be there, and was not fetched. */
+  boolean isBehind(String partition) {
+    return isBehind(partitions.get(partition));
+  }
+
   private boolean isBehind(Partition partition) {
     if (!partition.waiting.isEmpty()) {
       return false;

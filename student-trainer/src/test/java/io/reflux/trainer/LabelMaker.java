@@ -9,6 +9,9 @@ import io.reflux.model.tokenizer.BpeVocabulary;
 import io.reflux.schemas.avro.Origin;
 import io.reflux.schemas.avro.Rollout;
 import io.reflux.schemas.avro.SoftLabels;
+import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.kafka.TopicWriter;
+import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.trainer.pretrain.Shape;
 import java.nio.ByteBuffer;
@@ -18,6 +21,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Random;
+import org.apache.kafka.clients.producer.Producer;
 
 /** Label records of a teacher that is easy to learn from, in the tokens of one on disk. */
 final class LabelMaker {
@@ -74,6 +78,23 @@ final class LabelMaker {
                         ids, rollout.getPromptLength(), support, rollout.getSupportSize()),
                     teacher.config().vocabularySize())))
         .build();
+  }
+
+  /** Writes labels of so many requests, and of a rollout with every third. */
+  void publish(KafkaClients clients, int first, int count) {
+    try (Producer<String, byte[]> producer = clients.producer("teacher")) {
+      TopicWriter<SoftLabels> labels = clients.writer(Topics.SOFT_LABELS, producer);
+      TopicWriter<SoftLabels> rollouts = clients.writer(Topics.ROLLOUT_LABELS, producer);
+      Random random = new Random(first);
+      for (int i = first; i < first + count; i++) {
+        String id = "r" + i;
+        var unused = labels.send(id, label(id, random));
+        if (i % 3 == 0) {
+          var unusedToo = rollouts.send(id, scored(rollout(id, 0, 8, random)));
+        }
+      }
+      producer.flush();
+    }
   }
 
   /** A rollout as a student might have written it. */

@@ -5,11 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.devstack.DevStack;
 import io.reflux.operations.Health;
-import io.reflux.schemas.avro.Rollout;
-import io.reflux.schemas.avro.SoftLabels;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.KafkaConfig;
-import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -22,9 +19,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import java.util.stream.Stream;
-import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -60,7 +58,7 @@ class ResumeTest {
   void aDropAtEveryStepChangesNotABit() throws IOException {
     KafkaClients clients = clients("preloaded.");
     clients.createTopics();
-    publish(clients, 0, 400);
+    labelled.publish(clients, 0, 400);
     List<String> uninterrupted = new ArrayList<>();
     Path undisturbed = directory.resolve("undisturbed");
     run(clients, undisturbed, Map.of(), 0, STEPS, uninterrupted);
@@ -86,7 +84,7 @@ class ResumeTest {
   void whateverADropLeavesBetweenTwoStepsIsGoneOnFrom() throws IOException {
     KafkaClients clients = clients("copies.");
     clients.createTopics();
-    publish(clients, 0, 400);
+    labelled.publish(clients, 0, 400);
     Path original = directory.resolve("original");
     List<Path> copies = new ArrayList<>();
     List<String> weights = new ArrayList<>();
@@ -116,10 +114,10 @@ class ResumeTest {
     List<String> weights = new ArrayList<>();
     // Each time some more has come when it resumes, which must not get into steps already done.
     for (int step = 2; step <= STEPS; step += 3) {
-      publish(clients, 100 * step, 60);
+      labelled.publish(clients, 100 * step, 60);
       run(clients, dropped, keepAll, weights.size(), step, weights);
     }
-    publish(clients, 10_000, 60);
+    labelled.publish(clients, 10_000, 60);
     // The journals alone tell all steps: one that never was dropped would have done the same.
     try (Stream<Path> files = Files.list(dropped)) {
       for (Path file : files.filter(path -> path.toString().endsWith(".reflux")).toList()) {
@@ -129,6 +127,51 @@ class ResumeTest {
     List<String> uninterrupted = new ArrayList<>();
     run(clients, dropped, keepAll, 0, weights.size(), uninterrupted);
     assertThat(uninterrupted).isEqualTo(weights);
+  }
+
+  @Test
+  void aTornCheckpointIsToldUntilTheNextIsWritten() throws IOException {
+    KafkaClients clients = clients("torn.");
+    clients.createTopics();
+    labelled.publish(clients, 0, 200);
+    Path data = directory.resolve("torn");
+    run(clients, data, Map.of(), 0, 11, new ArrayList<>());
+    damage(newestCheckpoint(data));
+    Health health = Health.waitingFor();
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    try (TrainingLoop loop = open(clients, data, Map.of(), meters, health)) {
+      assertThat(loop.stepsDone()).isEqualTo(5);
+      assertThat(meters.get("checkpoints_torn").counter().count()).isEqualTo(1);
+      assertThat(health.waiting().get(Checkpoints.PART)).contains("SHA-256");
+      while (loop.stepsDone() < 12) {
+        loop.turn();
+      }
+      assertThat(meters.get("train_steps_redone").counter().count()).isEqualTo(6);
+      assertThat(health.waiting()).doesNotContainKey(Checkpoints.PART);
+    }
+  }
+
+  @Test
+  void recordsThatAreGoneAreNotWaitedFor() throws Exception {
+    KafkaClients clients = clients("gone.");
+    clients.createTopics();
+    labelled.publish(clients, 0, 200);
+    Path data = directory.resolve("gone");
+    run(clients, data, Map.of(), 0, 8, new ArrayList<>());
+    try (Admin admin = clients.admin()) {
+      Map<TopicPartition, RecordsToDelete> all = new HashMap<>();
+      for (var topic : List.of(Topics.SOFT_LABELS, Topics.ROLLOUT_LABELS)) {
+        for (int partition = 0; partition < topic.partitions(); partition++) {
+          all.put(
+              new TopicPartition(topic.fullName(clients.kafka()), partition),
+              RecordsToDelete.beforeOffset(-1));
+        }
+      }
+      admin.deleteRecords(all).all().get();
+    }
+    // From the checkpoint at step 5, and on with what it holds and what comes.
+    labelled.publish(clients, 1000, 60);
+    run(clients, data, Map.of(), 100, 12, new ArrayList<>());
   }
 
   /** Opens it, goes on to a step, and drops it; adds the weights after each step not seen yet. */
@@ -147,7 +190,7 @@ class ResumeTest {
           String now = loop.weights().fingerprint();
           if (loop.stepsDone() > seen) {
             weights.add(now);
-          } else {
+          } else if (loop.stepsDone() <= weights.size()) {
             assertThat(now)
                 .as("step %d again", loop.stepsDone())
                 .isEqualTo(weights.get((int) loop.stepsDone() - 1));
@@ -158,6 +201,15 @@ class ResumeTest {
   }
 
   private TrainingLoop open(KafkaClients clients, Path data, Map<String, String> changes) {
+    return open(clients, data, changes, new SimpleMeterRegistry(), Health.waitingFor());
+  }
+
+  private TrainingLoop open(
+      KafkaClients clients,
+      Path data,
+      Map<String, String> changes,
+      SimpleMeterRegistry meters,
+      Health health) {
     Map<String, String> settings = new HashMap<>();
     settings.put("teacher", shared.resolve("teacher").toString());
     settings.put("student", "hidden=32,layers=1,heads=4,kv-heads=2,ffn=64");
@@ -178,8 +230,8 @@ class ResumeTest {
         Settings.of(settings),
         clients,
         labelled.teacher(),
-        new TrainerMeters(new SimpleMeterRegistry()),
-        Health.waitingFor(),
+        new TrainerMeters(meters),
+        health,
         line -> {});
   }
 
@@ -204,23 +256,6 @@ class ResumeTest {
             config.replicationFactor(),
             Map.of("consumer.max.poll.records", "7")),
         stack.registryConfig());
-  }
-
-  private static void publish(KafkaClients clients, int first, int count) {
-    try (Producer<String, byte[]> producer = clients.producer("teacher")) {
-      TopicWriter<SoftLabels> labels = clients.writer(Topics.SOFT_LABELS, producer);
-      TopicWriter<SoftLabels> rollouts = clients.writer(Topics.ROLLOUT_LABELS, producer);
-      Random random = new Random(first);
-      for (int i = first; i < first + count; i++) {
-        String id = "r" + i;
-        var unused = labels.send(id, labelled.label(id, random));
-        if (i % 3 == 0) {
-          Rollout rollout = labelled.rollout(id, 0, 8, random);
-          var unusedToo = rollouts.send(id, labelled.scored(rollout));
-        }
-      }
-      producer.flush();
-    }
   }
 
   private static void tearLastLine(Path data) throws IOException {

@@ -4,6 +4,7 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.KafkaConfig;
 import io.reflux.schemas.registry.RegistryConfig;
 import io.reflux.scorer.ScorerConfig;
+import io.reflux.trainer.TrainerConfig;
 import io.smallrye.config.PropertiesConfigSource;
 import io.smallrye.config.SmallRyeConfig;
 import io.smallrye.config.SmallRyeConfigBuilder;
@@ -18,9 +19,23 @@ public final class Configs {
 
   /** Of the scorer, by key without {@code reflux.score.}. */
   public static ScorerConfig scorer(Map<String, String> values) {
+    return of(ScorerConfig.class, "reflux.score.", values);
+  }
+
+  /** Of the trainer, by key without {@code reflux.train.}. */
+  public static TrainerConfig trainer(Map<String, String> values) {
+    return of(TrainerConfig.class, "reflux.train.", values);
+  }
+
+  /**
+   * Of any service.
+   *
+   * @param prefix of every key, with the last dot
+   */
+  public static <T> T of(Class<T> mapping, String prefix, Map<String, String> values) {
     Map<String, String> full = new HashMap<>();
-    values.forEach((key, value) -> full.put("reflux.score." + key, value));
-    return build(full, ScorerConfig.class).getConfigMapping(ScorerConfig.class);
+    values.forEach((key, value) -> full.put(prefix + key, value));
+    return build(full, mapping).getConfigMapping(mapping);
   }
 
   /** Clients of a broker and a registry. */
@@ -49,10 +64,11 @@ public final class Configs {
     return builder.build();
   }
 
-  /** {@code 20ms}, {@code 15s}, {@code 2m}. */
+  /** {@code 20ms}, {@code 15s}, {@code 2m}, {@code PT2M}. */
   private static Duration duration(String text) {
-    return text.endsWith("ms")
-        ? Duration.ofMillis(Long.parseLong(text.substring(0, text.length() - 2)))
-        : Duration.parse("PT" + text);
+    if (text.endsWith("ms")) {
+      return Duration.ofMillis(Long.parseLong(text.substring(0, text.length() - 2)));
+    }
+    return Duration.parse(text.startsWith("P") ? text : "PT" + text);
   }
 }

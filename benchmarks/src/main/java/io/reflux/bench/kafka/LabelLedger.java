@@ -27,6 +27,11 @@ public final class LabelLedger {
     return all(clients, Topics.SOFT_LABELS);
   }
 
+  /** Every label of a rollout. */
+  public static List<SoftLabels> rolloutLabels(KafkaClients clients) {
+    return all(clients, Topics.ROLLOUT_LABELS);
+  }
+
   /** Every dead letter. */
   public static List<DeadLetter> deadLetters(KafkaClients clients) {
     return all(clients, Topics.DEAD_LETTERS);
