@@ -154,6 +154,34 @@ class LabelsTest {
     assertThat(newest.getQuality().values()).allMatch(Double::isFinite);
   }
 
+  @Test
+  void aStudentLearnsFromItsOwnAnswersOnTheIdsThatItNamed() throws Exception {
+    LanguageModel teacher = LanguageModel.load(ours);
+    train(
+        Map.of(
+            "reflux.train.on-policy-steps", "40",
+            "reflux.train.rollout-max-tokens", "12",
+            "reflux.train.rollout-support", "12"));
+    score("ours", ours, Map.of());
+
+    submit(0, 150);
+    awaitTrue("40 steps", () -> progress().stream().anyMatch(p -> p.getStep() > 40));
+    submit(150, 60);
+    awaitTrue("a step with rollouts", () -> progress().stream().anyMatch(p -> p.getLambda() > 0));
+
+    assertThat(refusals()).isEmpty();
+    for (Received<SoftLabels> label : LoopTopics.readAll(clients, Topics.ROLLOUT_LABELS)) {
+      SoftLabels labels = label.value();
+      assertWhole(labels, teacher, LabelEncoding.SUPPORT);
+      int rows = labels.getTokenIds().size() - labels.getPromptLength();
+      assertThat(labels.getStudentVersion()).isPositive();
+      assertThat(labels.getSupportSize()).isEqualTo(12);
+      assertThat(labels.getSupportIds()).hasSize(12 * rows);
+      assertThat(labels.getSampledLogprobs()).hasSize(rows).allMatch(logprob -> logprob <= 0);
+      assertThat(labels.getSamplingTemperature()).isEqualTo(0.9f);
+    }
+  }
+
   private void submit(int from, int count) throws InterruptedException {
     for (int i = from; i < from + count; i++) {
       requests.add("q-" + i);

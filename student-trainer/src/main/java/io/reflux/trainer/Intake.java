@@ -255,14 +255,17 @@ final class Intake {
     }
   }
 
-  /** As many rollouts a fresh prompt as make the on-policy share; never more than one. */
+  /**
+   * As many rollouts a fresh prompt as make the on-policy share; never more than one. The share
+   * that training rises to, not where it is: what is written now is trained on later, and more than
+   * once.
+   */
   private void drawPrompt(Received<SoftLabels> record, int[] prompt) {
     SoftLabels value = record.value();
     if (training.stage() != Stage.ON_POLICY || value.getOrigin() == Origin.ROLLOUT) {
       return;
     }
-    double lambda = training.lambda();
-    promptCredit = Math.min(1, promptCredit + lambda / (1 - lambda));
+    promptCredit = Math.min(1, promptCredit + config.lambda() / (1 - config.lambda()));
     if (promptCredit >= 1) {
       promptCredit -= 1;
       prompts.add(
