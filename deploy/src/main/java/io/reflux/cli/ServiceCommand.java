@@ -14,9 +14,11 @@ import io.reflux.scorer.ScorerConfig;
 import io.reflux.scorer.ScorerService;
 import io.reflux.serving.ServerConfig;
 import io.reflux.serving.ServerService;
+import io.reflux.trainer.DryRun;
 import io.reflux.trainer.TrainerConfig;
 import io.reflux.trainer.TrainerService;
 import java.io.PrintStream;
+import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -56,9 +58,23 @@ abstract class ServiceCommand implements Callable<Integer> {
   /** What to print once the service works: where it listens, or what it does. */
   abstract String ready(Settings settings);
 
+  /** Whether only to say what it would do. */
+  boolean isDryRun() {
+    return false;
+  }
+
+  /** Says what it would do; connects to nothing. */
+  void dryRun(Settings settings, PrintWriter out) {
+    throw new IllegalStateException("has no dry run");
+  }
+
   @Override
   public Integer call() throws Exception {
     Settings settings = config.load(Map.of(), flags());
+    if (isDryRun()) {
+      dryRun(settings, spec.commandLine().getOut());
+      return 0;
+    }
     KafkaClients clients = settings.clients();
     // Before the log speaks up: what a missing broker means is one line, not a client's every try.
     clients.requireReachable(REACHABLE);
@@ -240,7 +256,26 @@ abstract class ServiceCommand implements Callable<Integer> {
             "Page, metrics and health; 0 for any free, -1 for none (reflux.train.http.port).")
     private Integer httpPort;
 
+    @Option(
+        names = "--dry-run",
+        description =
+            "Say what it would do, with the memory it would take, and connect to nothing.")
+    private boolean dryRun;
+
     private LiveDisplay display;
+
+    @Override
+    boolean isDryRun() {
+      return dryRun;
+    }
+
+    @Override
+    void dryRun(Settings settings, PrintWriter out) {
+      DryRun.Plan plan = DryRun.of(settings.get(TrainerConfig.class));
+      plan.lines().forEach(line -> out.printf("%-12s %s%n", line.name(), line.text()));
+      plan.warnings().forEach(warning -> out.printf("%-12s %s%n", "WARNING", warning));
+      out.flush();
+    }
 
     @Override
     Map<String, Object> flags() {

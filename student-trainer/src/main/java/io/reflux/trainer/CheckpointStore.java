@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.BiConsumer;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -102,17 +103,38 @@ final class CheckpointStore implements AutoCloseable {
    *     would lose what was learned
    */
   Optional<Loaded> load() {
-    List<Path> files = files();
+    List<Path> files = files(directory);
+    files.forEach(file -> newest = Math.max(newest, number(file)));
+    return newestWhole(
+        directory,
+        files,
+        (file, problem) -> {
+          log.error("Checkpoint {} cannot be used, trying the one before: {}", file, problem);
+          setAside(file);
+        });
+  }
+
+  /**
+   * The same of a directory that is left as it is, whether a trainer uses it or not.
+   *
+   * @throws RefluxException as {@link #load} does
+   */
+  static Optional<Loaded> peek(Path directory) {
+    return Files.isDirectory(directory)
+        ? newestWhole(directory, files(directory), (file, problem) -> {})
+        : Optional.empty();
+  }
+
+  private static Optional<Loaded> newestWhole(
+      Path directory, List<Path> files, BiConsumer<Path, String> torn) {
     List<String> problems = new ArrayList<>();
     for (int i = files.size() - 1; i >= 0; i--) {
       Path file = files.get(i);
-      newest = Math.max(newest, number(file));
       try {
         return Optional.of(new Loaded(number(file), read(file), List.copyOf(problems)));
       } catch (IOException e) {
         problems.add(file + ": " + e.getMessage());
-        log.error("Checkpoint {} cannot be used, trying the one before: {}", file, e.getMessage());
-        setAside(file);
+        torn.accept(file, e.getMessage());
       }
     }
     if (!problems.isEmpty()) {
@@ -145,7 +167,7 @@ final class CheckpointStore implements AutoCloseable {
       }
     }
     newest++;
-    List<Path> files = files();
+    List<Path> files = files(directory);
     for (Path old : files.subList(0, Math.max(0, files.size() - retention))) {
       // One too many is no reason to call the new one failed.
       discard(old);
@@ -186,7 +208,7 @@ final class CheckpointStore implements AutoCloseable {
 
   /** Number of the oldest checkpoint that is kept; 0, the start of all, while none had to go. */
   long oldest() {
-    List<Path> files = files();
+    List<Path> files = files(directory);
     return files.size() < retention ? 0 : number(files.get(0));
   }
 
@@ -227,7 +249,7 @@ final class CheckpointStore implements AutoCloseable {
     }
   }
 
-  private List<Path> files() {
+  private static List<Path> files(Path directory) {
     try (Stream<Path> entries = Files.list(directory)) {
       List<Path> files =
           new ArrayList<>(

@@ -56,7 +56,7 @@ final class Checkpoints implements AutoCloseable {
     boolean read = false;
     try {
       this.loaded = store.load();
-      loaded.ifPresent(found -> requireOurs(found.checkpoint()));
+      loaded.ifPresent(found -> requireOurs(config, found.checkpoint(), student, teacher));
       tell(loaded.map(Loaded::problems).orElse(List.of()));
       read = true;
     } finally {
@@ -137,13 +137,16 @@ final class Checkpoints implements AutoCloseable {
     store.close();
   }
 
-  private void requireOurs(Checkpoint checkpoint) {
-    requireSame("student", checkpoint.studentShape(), studentShape);
-    requireSame("teacher", checkpoint.teacherFingerprint(), teacherFingerprint);
-    requireSame("tokenizer", checkpoint.tokenizerFingerprint(), tokenizerFingerprint);
+  /** A checkpoint of another student, teacher or tokenizer cannot be gone on from. */
+  static void requireOurs(
+      TrainerConfig config, Checkpoint checkpoint, StartingStudent student, LanguageModel teacher) {
+    requireSame(config, "student", checkpoint.studentShape(), student.config().toString());
+    requireSame(config, "teacher", checkpoint.teacherFingerprint(), teacher.fingerprint());
+    requireSame(
+        config, "tokenizer", checkpoint.tokenizerFingerprint(), teacher.tokenizerFingerprint());
   }
 
-  private void requireSame(String what, String stored, String given) {
+  private static void requireSame(TrainerConfig config, String what, String stored, String given) {
     if (!stored.equals(given)) {
       throw new RefluxException(
           "reflux.train.%s: %s (expected: %s, as the checkpoint in %s has; start anew with another data-dir)"

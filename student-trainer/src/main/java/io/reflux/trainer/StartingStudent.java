@@ -7,12 +7,20 @@ import io.reflux.model.checkpoint.Weights;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.trainer.pretrain.Shape;
 import java.nio.file.Path;
+import java.util.function.Supplier;
 
 /**
  * What training starts from: a model directory, or a new model of a given shape that speaks the
  * teacher's tokens.
+ *
+ * @param source of the weights; nothing as large is made before it is asked
  */
-record StartingStudent(ModelConfig config, Weights weights) {
+record StartingStudent(ModelConfig config, Supplier<Weights> source) {
+
+  /** Its weights; of a new one they are made by this call. */
+  Weights weights() {
+    return source.get();
+  }
 
   static StartingStudent of(TrainerConfig config, LanguageModel teacher) {
     return Shape.looksLikeShape(config.student())
@@ -38,7 +46,7 @@ record StartingStudent(ModelConfig config, Weights weights) {
             teacher.config().vocabularySize(),
             teacher.config().bosTokenId(),
             teacher.stopIds().stream().sorted().toList());
-    return new StartingStudent(student, RandomModel.weights(student, seed));
+    return new StartingStudent(student, () -> RandomModel.weights(student, seed));
   }
 
   private static StartingStudent ofDirectory(Path directory, LanguageModel teacher) {
@@ -55,6 +63,6 @@ record StartingStudent(ModelConfig config, Weights weights) {
               .formatted(
                   student.config().vocabularySize(), directory, teacher.config().vocabularySize()));
     }
-    return new StartingStudent(student.config(), student.weights());
+    return new StartingStudent(student.config(), student::weights);
   }
 }

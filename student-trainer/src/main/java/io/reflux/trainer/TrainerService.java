@@ -82,14 +82,7 @@ public final class TrainerService implements Service {
     boolean started = false;
     try {
       Torch.start();
-      LanguageModel teacher =
-          LanguageModel.load(
-              config
-                  .teacher()
-                  .orElseThrow(
-                      () ->
-                          new RefluxException(
-                              "reflux.train.teacher: missing (expected: a Hugging Face directory)")));
+      LanguageModel teacher = teacher(config);
       TrainingLoop opened =
           TrainingLoop.open(
               config, clients, teacher, new TrainerMeters(registry), health, this::tell);
@@ -107,6 +100,21 @@ public final class TrainerService implements Service {
         operations.close();
       }
     }
+  }
+
+  /**
+   * The teacher that labels are checked by.
+   *
+   * @throws RefluxException if none is named
+   */
+  static LanguageModel teacher(TrainerConfig config) {
+    return LanguageModel.load(
+        config
+            .teacher()
+            .orElseThrow(
+                () ->
+                    new RefluxException(
+                        "reflux.train.teacher: missing (expected: a Hugging Face directory)")));
   }
 
   /** The run as it stands; without anything in it before it has begun. */
