@@ -8,7 +8,6 @@ import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.trainer.CheckpointStore.Loaded;
 import io.reflux.trainer.nn.MemoryEstimate;
-import io.reflux.trainer.nn.ModelOptions;
 import io.reflux.trainer.pretrain.Shape;
 import io.reflux.trainer.watch.RunReader;
 import java.lang.management.ManagementFactory;
@@ -34,11 +33,13 @@ public final class DryRun {
   private static final double TIGHT = 0.9;
 
   private final TrainerConfig config;
+  private final OptionalLong machineBytes;
   private final List<Line> lines = new ArrayList<>();
   private final List<String> warnings = new ArrayList<>();
 
-  private DryRun(TrainerConfig config) {
+  private DryRun(TrainerConfig config, OptionalLong machineBytes) {
     this.config = config;
+    this.machineBytes = machineBytes;
   }
 
   /**
@@ -63,8 +64,15 @@ public final class DryRun {
    * @throws RefluxException one line: what would keep the trainer from starting
    */
   public static Plan of(TrainerConfig config) {
+    return of(config, memoryOfMachine());
+  }
+
+  /**
+   * @param machineBytes of memory; empty if it is not known
+   */
+  static Plan of(TrainerConfig config, OptionalLong machineBytes) {
     TrainerChecks.requireSane(config);
-    DryRun dryRun = new DryRun(config);
+    DryRun dryRun = new DryRun(config, machineBytes);
     try {
       LanguageModel teacher = TrainerService.teacher(config);
       StartingStudent student = StartingStudent.of(config, teacher);
@@ -120,7 +128,7 @@ public final class DryRun {
         loaded.get().number(),
         config.dataDir(),
         state.step(),
-        state.stage().name().toLowerCase(Locale.ROOT).replace('_', '-'),
+        state.staging().stage().name().toLowerCase(Locale.ROOT).replace('_', '-'),
         state.rowsTrained(),
         run());
     say(
@@ -145,52 +153,82 @@ public final class DryRun {
   private void recipe() {
     say(
         "objective",
-        "%s of cross-entropy, the rest forward KL from the teacher",
-        number(config.crossEntropyShare()));
-    say(
-        "stages",
-        "%s",
-        config.lambda() == 0
-            ? "on data alone: lambda is 0"
-            : "on data until held-out agreement is %s%s; then a share of %s rollouts (temperature %s, up to %d tokens)"
-                .formatted(
-                    number(config.onPolicyAgreement()),
-                    config.onPolicySteps().isPresent()
-                        ? " or step %,d is reached".formatted(config.onPolicySteps().getAsLong())
-                        : "",
-                    number(config.lambda()),
-                    number(config.rolloutTemperature()),
-                    config.rolloutMaxTokens()));
+        "%s on data, of which %s cross-entropy; %s on rollouts",
+        config.objective(),
+        number(config.crossEntropyShare()),
+        config.rolloutObjective());
+    say("stages", "%s", stages());
     say(
         "updates",
-        "learning rate %s after %,d steps of warm-up, weight decay %s, gradients up to %s",
+        "%s: learning rate %s after %,d steps, down to %s of it in %,d more; gradients up to %s; of %s",
+        config.optimizer(),
         number(config.learningRate()),
         config.warmUpSteps(),
-        number(config.weightDecay()),
-        number(config.maxGradientNorm()));
+        number(config.settledShare()),
+        config.settleSteps(),
+        number(config.maxGradientNorm()),
+        trained());
+  }
+
+  private String stages() {
+    String rollouts =
+        "a share of %s rollouts within %,d steps (temperature %s, up to %d tokens)"
+            .formatted(
+                number(config.lambda()),
+                config.lambdaRampSteps(),
+                number(config.rolloutTemperature()),
+                config.rolloutMaxTokens());
+    if (config.lambda() == 0) {
+      return "on data alone: lambda is 0";
+    }
+    return switch (config.stage()) {
+      case DATA -> "on data, until told otherwise";
+      case ON_POLICY -> "on-policy at once: " + rollouts;
+      case AUTO ->
+          "on data until held-out agreement is %s, %d measurements bring nothing%s; then %s"
+              .formatted(
+                  number(config.onPolicyAgreement()),
+                  config.plateauValidations(),
+                  config.onPolicySteps().isPresent()
+                      ? ", or step %,d".formatted(config.onPolicySteps().getAsLong())
+                      : "",
+                  rollouts);
+    };
+  }
+
+  private String trained() {
+    if (config.lora().rank() > 0) {
+      return "adapters of rank %d on %s".formatted(config.lora().rank(), config.lora().targets());
+    }
+    return config.frozenLayers() > 0
+        ? "all but the first %d layers".formatted(config.frozenLayers())
+        : "all weights";
   }
 
   private void batches() {
     say(
         "step",
-        "%,d tokens in micro-batches of %,d; each label at most %s times",
+        "%,d tokens in micro-batches of %,d, on %s; each label at most %s times",
         config.batchTokens(),
         microBatchTokens(),
+        config.devices(),
         number(config.maxReuse()));
     say(
         "kept",
-        "%,d sequences of replay and %,d recent ones, %,d rollouts, %,d held out (%s %% of the prompts)",
+        "%,d sequences of replay and %,d recent ones, %,d rollouts, %,d held out (%s %% of the prompts); %s at most",
         config.replaySize(),
         config.recentSize(),
         config.rolloutSize(),
         config.heldOutSize(),
-        number(100 * config.heldOutFraction()));
+        number(100 * config.heldOutFraction()),
+        bytes(config.bufferBytes()));
   }
 
   private void memory(ModelConfig student) {
     int longest = Math.min(student.maxPositions(), microBatchTokens());
     MemoryEstimate estimate =
-        MemoryEstimate.of(student, options(), microBatchTokens(), longest, NAMED_IDS);
+        MemoryEstimate.of(
+            student, StudentModel.options(config), microBatchTokens(), longest, NAMED_IDS);
     say(
         "memory",
         "%s beside the JVM: weights %s, gradients %s, moments %s, activations %s, way back %s, logits %s, labels %s",
@@ -203,7 +241,7 @@ public final class DryRun {
         bytes(estimate.logits()),
         bytes(estimate.labels()));
     long heap = Runtime.getRuntime().maxMemory();
-    long total = memoryOfMachine().orElse(0);
+    long total = machineBytes.orElse(0);
     if (total > 0) {
       say(
           "machine",
@@ -219,7 +257,7 @@ public final class DryRun {
   }
 
   private void time(StartingStudent student) {
-    StepTime.measure(config, options(), microBatchTokens(), student, NAMED_IDS)
+    StepTime.measure(config, microBatchTokens(), student, NAMED_IDS)
         .ifPresentOrElse(
             time ->
                 say(
@@ -251,7 +289,9 @@ public final class DryRun {
     say(
         "checkpoints",
         "every %s, the newest %d kept, in %s",
-        text(config.checkpointInterval()),
+        config.checkpointSteps().isPresent()
+            ? "%,d steps".formatted(config.checkpointSteps().getAsLong())
+            : text(config.checkpointInterval()),
         config.checkpointRetention(),
         config.dataDir());
     say(
@@ -288,11 +328,7 @@ public final class DryRun {
   }
 
   private int microBatchTokens() {
-    return config.batchTokens();
-  }
-
-  private ModelOptions options() {
-    return ModelOptions.DEFAULT.withThreads(config.threads());
+    return Math.min(config.microBatchTokens(), config.batchTokens());
   }
 
   /** Of the machine, or what a container may use of it. */

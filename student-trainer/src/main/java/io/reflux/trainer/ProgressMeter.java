@@ -21,14 +21,17 @@ final class ProgressMeter {
   private Losses losses = Losses.NONE;
   private long steps;
   private long sequences;
+  private long tokens;
   private long rollouts;
   private double staleness;
   private double learningRate = Double.NaN;
   private double gradientNorms;
   private long finiteSteps;
+  private final Utilisation utilisation;
   private long sinceNanos;
 
-  ProgressMeter(long nowNanos) {
+  ProgressMeter(Utilisation utilisation, long nowNanos) {
+    this.utilisation = utilisation;
     this.sinceNanos = nowNanos;
   }
 
@@ -36,6 +39,7 @@ final class ProgressMeter {
     losses = losses.plus(step.losses());
     steps++;
     sequences += step.sequences();
+    tokens += step.tokens();
     rollouts += step.rollouts();
     staleness += step.staleness() * step.rollouts();
     learningRate = step.learningRate();
@@ -78,6 +82,9 @@ final class ProgressMeter {
       figures.put(Figure.GRADIENT_NORM, gradientNorms / finiteSteps);
     }
     figures.put(Figure.SKIPPED_STEPS, (double) training.tally().skippedSteps());
+    figures.put(Figure.REWINDS, (double) training.tally().rewinds());
+    figures.put(Figure.REWARMS, (double) training.tally().rewarms());
+    figures.put(Figure.QUARANTINE_SIZE, (double) training.quarantineSize());
     figures.put(Figure.LAMBDA_TARGET, training.lambda());
     if (sequences > 0) {
       figures.put(Figure.LAMBDA, (double) rollouts / sequences);
@@ -91,6 +98,7 @@ final class ProgressMeter {
     figures.put(Figure.HELD_OUT_SIZE, (double) training.heldOutSize());
     figures.put(Figure.TOKENS_PER_SECOND, losses.rows() / seconds);
     figures.put(Figure.STEPS_PER_SECOND, steps / seconds);
+    figures.put(Figure.MFU, utilisation.share(tokens, sequences, losses.rows(), seconds));
     figures.put(Figure.RESIDENT_BYTES, ProcessMemory.residentBytes());
     Report report =
         new Report(
@@ -100,7 +108,7 @@ final class ProgressMeter {
             training.stage().name().toLowerCase(Locale.ROOT),
             bottleneck,
             figures,
-            slices());
+            slices(training));
     startOver(nowNanos);
     return report;
   }
@@ -116,8 +124,9 @@ final class ProgressMeter {
     }
   }
 
-  private Map<Slice, Map<Figure, Double>> slices() {
+  private Map<Slice, Map<Figure, Double>> slices(StudentTraining training) {
     Map<Slice, Map<Figure, Double>> slices = new HashMap<>();
+    segments(training, slices);
     losses
         .parts()
         .forEach(
@@ -137,10 +146,35 @@ final class ProgressMeter {
     return slices;
   }
 
+  /** What is kept to train on, and the last measurement. */
+  private static void segments(StudentTraining training, Map<Slice, Map<Figure, Double>> slices) {
+    Map<String, Integer> mix = training.replayMix();
+    double all = mix.values().stream().mapToInt(Integer::intValue).sum();
+    mix.forEach((segment, kept) -> put(slices, segment, Figure.SHARE, kept / all));
+    training
+        .validation()
+        .ifPresent(
+            last ->
+                last.bySegment()
+                    .forEach(
+                        (segment, of) -> {
+                          put(slices, segment, Figure.VALIDATION_AGREEMENT, of.agreement());
+                          put(slices, segment, Figure.VALIDATION_KL, of.kl());
+                        }));
+  }
+
+  private static void put(
+      Map<Slice, Map<Figure, Double>> slices, String segment, Figure figure, double value) {
+    slices
+        .computeIfAbsent(new Slice(Slice.SEGMENT, segment), s -> new EnumMap<>(Figure.class))
+        .put(figure, value);
+  }
+
   private void startOver(long nowNanos) {
     losses = Losses.NONE;
     steps = 0;
     sequences = 0;
+    tokens = 0;
     rollouts = 0;
     staleness = 0;
     gradientNorms = 0;

@@ -48,13 +48,14 @@ final class ProgressReports {
       RunWatch watch,
       TopicWriter<TrainingProgress> topic,
       Sample start,
+      Utilisation utilisation,
       long nowNanos) {
     this.config = config;
     this.meters = meters;
     this.watch = watch;
     this.topic = topic;
-    this.live = new ProgressMeter(nowNanos);
-    this.recorded = new ProgressMeter(nowNanos);
+    this.live = new ProgressMeter(utilisation, nowNanos);
+    this.recorded = new ProgressMeter(utilisation, nowNanos);
     this.livePipeline = new Pipeline(start);
     this.recordedPipeline = new Pipeline(start);
     this.lastLiveNanos = nowNanos;

@@ -23,9 +23,16 @@ record StartingStudent(ModelConfig config, Supplier<Weights> source) {
   }
 
   static StartingStudent of(TrainerConfig config, LanguageModel teacher) {
-    return Shape.looksLikeShape(config.student())
-        ? ofShape(Shape.parse(config.student()), teacher, config.seed())
-        : ofDirectory(Path.of(config.student()), teacher);
+    StartingStudent student =
+        Shape.looksLikeShape(config.student())
+            ? ofShape(Shape.parse(config.student()), teacher, config.seed())
+            : ofDirectory(Path.of(config.student()), teacher);
+    if (student.config().parameters() > Integer.MAX_VALUE) {
+      throw new RefluxException(
+          "reflux.train.student: %d weights (expected: up to %d, what training holds in one piece)"
+              .formatted(student.config().parameters(), Integer.MAX_VALUE));
+    }
+    return student;
   }
 
   private static StartingStudent ofShape(Shape asked, LanguageModel teacher, long seed) {

@@ -1,16 +1,14 @@
 package io.reflux.trainer;
 
 import io.reflux.model.checkpoint.ModelConfig;
-import io.reflux.trainer.nn.AdamW;
 import io.reflux.trainer.nn.Batch;
-import io.reflux.trainer.nn.GemmPeak;
-import io.reflux.trainer.nn.MemoryEstimate;
 import io.reflux.trainer.nn.ModelOptions;
 import io.reflux.trainer.nn.NamedTargets;
 import io.reflux.trainer.nn.Objective;
-import io.reflux.trainer.nn.TrainableModel;
+import io.reflux.trainer.nn.Offload;
+import io.reflux.trainer.nn.Optimizer;
+import io.reflux.trainer.nn.Trainable;
 import io.reflux.trainer.nn.TrainingSequence;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -32,25 +30,24 @@ record StepTime(
   private static final long MOST_WEIGHTS = 200_000_000;
 
   private static final int USUAL_LENGTH = 256;
-  private static final Duration PEAK_TIME = Duration.ofMillis(300);
 
   /** Empty if that would take long. */
   static Optional<StepTime> measure(
-      TrainerConfig config,
-      ModelOptions options,
-      int microBatchTokens,
-      StartingStudent student,
-      int k) {
+      TrainerConfig config, int microBatchTokens, StartingStudent student, int k) {
     ModelConfig shape = student.config();
     if (shape.parameters() > MOST_WEIGHTS) {
       return Optional.empty();
     }
-    double peak = GemmPeak.measure(options.device(), options.threads(), PEAK_TIME);
+    Utilisation utilisation = Utilisation.of(config, shape);
+    Optimizer optimizer =
+        Optimizer.parse(config.optimizer(), config.weightDecay(), config.maxGradientNorm());
+    // Where the optimizer's state is matters little for the time, and nothing is to be written.
+    ModelOptions options = StudentModel.options(config).withOffload(Offload.NONE);
     List<TrainingSequence> sequences = sequences(shape, microBatchTokens, k);
     int tokens = sequences.stream().mapToInt(sequence -> sequence.tokenIds().length).sum();
     Batch batch = new Batch(sequences, shape.vocabularySize());
-    try (TrainableModel model =
-        new TrainableModel(shape, student.weights(), AdamW.DEFAULT, options)) {
+    try (Trainable model =
+        Trainable.on(config.devices(), shape, student.weights(), optimizer, options)) {
       // The first call loads kernels and claims memory.
       model.accumulate(batch);
       model.update(0);
@@ -61,11 +58,11 @@ record StepTime(
       long updated = System.nanoTime();
       double microBatches = Math.max(1, Math.ceil((double) config.batchTokens() / tokens));
       double step = microBatches * (accumulated - started) / 1e9 + (updated - accumulated) / 1e9;
-      double tokensPerSecond = microBatches * tokens / step;
-      double length = (double) tokens / sequences.size();
-      double operations = tokensPerSecond * MemoryEstimate.flopsPerToken(shape, length, 0.5);
+      long trained = (long) microBatches * tokens;
+      long drawn = (long) microBatches * sequences.size();
+      double share = utilisation.share(trained, drawn, trained / 2, step);
       return Optional.of(
-          new StepTime(step, tokensPerSecond, operations / peak, peak, options.device()));
+          new StepTime(step, trained / step, share, utilisation.peak(), config.devices()));
     }
   }
 

@@ -122,6 +122,7 @@ public final class StudentTraining implements AutoCloseable {
    * @param learningRate of the update
    * @param gradientNorm before clipping
    * @param sequences that it was of
+   * @param tokens of them, prompts included
    * @param rollouts among them
    * @param lambda the share that rollouts should have had
    * @param staleness mean versions that the rollouts' students were behind; 0 without any
@@ -135,6 +136,7 @@ public final class StudentTraining implements AutoCloseable {
       double learningRate,
       double gradientNorm,
       int sequences,
+      long tokens,
       int rollouts,
       double lambda,
       double staleness,
@@ -246,6 +248,7 @@ public final class StudentTraining implements AutoCloseable {
         rate,
         norm,
         drawn.size(),
+        drawn.stream().mapToLong(lesson -> lesson.sequence().tokenIds().length).sum(),
         (int) onPolicy,
         lambda,
         onPolicy == 0 ? 0 : age / onPolicy,

@@ -289,6 +289,12 @@ public interface TrainerConfig {
   @WithDefault("cpu")
   String devices();
 
+  /**
+   * What a device does at most, in float32 GFLOP/s: what utilisation is a share of. Unset, matrix
+   * products are timed at the start, for a third of a second.
+   */
+  OptionalDouble peakGflops();
+
   /** What matrices are multiplied in: f32, bf16, or auto: bf16 where the hardware has it. */
   @WithDefault("auto")
   Precision precision();

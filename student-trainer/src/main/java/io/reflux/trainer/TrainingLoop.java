@@ -144,6 +144,7 @@ final class TrainingLoop implements AutoCloseable {
             watch,
             clients.writer(Topics.TRAINING_PROGRESS, producer),
             pipeline(),
+            Utilisation.of(config, student.config()),
             now);
     lastSnapshotNanos = now;
     lastCheckpointNanos = now;

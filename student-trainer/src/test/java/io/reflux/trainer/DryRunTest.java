@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
@@ -52,7 +53,8 @@ class DryRunTest {
     assertThat(text(plan.lines(), "student")).contains("of a new shape", "1 layers, width 16");
     assertThat(text(plan.lines(), "start")).contains("anew at step 0");
     assertThat(text(plan.lines(), "stages")).contains("0.5");
-    assertThat(text(plan.lines(), "memory")).contains("weights", "moments", "activations", "logits");
+    assertThat(text(plan.lines(), "memory"))
+        .contains("weights", "moments", "activations", "logits");
     assertThat(text(plan.lines(), "speed")).contains("tokens/s", "GFLOP/s", "cpu");
     assertThat(text(plan.lines(), "gate")).contains("'stable'");
     assertThat(text(plan.lines(), "reads")).isEqualTo("soft-labels, rollout-labels");
@@ -65,11 +67,9 @@ class DryRunTest {
 
   @Test
   void whatDoesNotFitIsAWarning() {
-    DryRun.Plan plan =
-        DryRun.of(
-            config(
-                Map.of(
-                    "student", "hidden=16384,layers=64,heads=64,kv-heads=64,ffn=65536")));
+    TrainerConfig large =
+        config(Map.of("student", "hidden=2048,layers=8,heads=16,kv-heads=16,ffn=8192"));
+    DryRun.Plan plan = DryRun.of(large, OptionalLong.of(8L << 30));
 
     assertThat(plan.warnings()).anySatisfy(warning -> assertThat(warning).startsWith("memory: "));
     assertThat(text(plan.lines(), "speed")).startsWith("not measured");
@@ -80,6 +80,11 @@ class DryRunTest {
     assertThatExceptionOfType(RefluxException.class)
         .isThrownBy(() -> DryRun.of(config(Map.of("learning-rate", "7"))))
         .withMessage("reflux.train.learning-rate: 7.0 (expected: above 0, below 1)");
+    String huge = "hidden=16384,layers=64,heads=64,kv-heads=64,ffn=65536";
+    assertThatExceptionOfType(RefluxException.class)
+        .isThrownBy(() -> DryRun.of(config(Map.of("student", huge))))
+        .withMessageMatching(
+            "reflux.train.student: \\d+ weights \\(expected: up to 2147483647, .*\\)");
     assertThatExceptionOfType(RefluxException.class)
         .isThrownBy(() -> DryRun.of(config(Map.of("teacher", data.resolve("none").toString()))))
         .withMessageContaining("none")

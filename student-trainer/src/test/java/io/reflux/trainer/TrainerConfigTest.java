@@ -72,6 +72,7 @@ class TrainerConfigTest {
     assertThat(config.checkpointSteps()).isEmpty();
     assertThat(config.checkpointRetention()).isEqualTo(2);
     assertThat(config.stopAtStep()).isEmpty();
+    assertThat(config.peakGflops()).isEmpty();
     assertThat(config.recordInterval()).isEqualTo(Duration.ofSeconds(5));
     assertThat(config.seed()).isEqualTo(42);
     assertThat(config.threads()).isEqualTo(1);

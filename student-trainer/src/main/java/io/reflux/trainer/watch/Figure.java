@@ -90,12 +90,24 @@ public enum Figure {
   FRESH_SIZE(Panel.KEPT, "fresh", Unit.COUNT, "Sequences that were not trained on yet"),
   ROLLOUTS_HELD(Panel.KEPT, "rollouts", Unit.COUNT, "Scored rollouts that are kept"),
   HELD_OUT_SIZE(Panel.KEPT, "held out", Unit.COUNT, "Sequences kept to measure quality on"),
-  SHARE(Panel.KEPT, "share", Unit.SHARE, "The part's share of the sequences trained on"),
+  SHARE(
+      Panel.KEPT,
+      "share",
+      Unit.SHARE,
+      "The segment's share of the sequences kept to train on again"),
 
   TOKENS_PER_SECOND(
       Panel.SPEED, "labelled tokens/s", Unit.RATE, "Labelled positions trained a second"),
   STEPS_PER_SECOND(Panel.STEPS, "steps/s", Unit.RATE, "Steps a second"),
   SKIPPED_STEPS(Panel.STEPS, "skipped", Unit.COUNT, "Steps that changed nothing, of the whole run"),
+  REWINDS(Panel.STEPS, "rewinds", Unit.COUNT, "Times the student went back to a good state"),
+  REWARMS(
+      Panel.STEPS,
+      "re-warmings",
+      Unit.COUNT,
+      "Times the stream had drifted and the learning rate rose again"),
+  QUARANTINE_SIZE(
+      Panel.KEPT, "quarantine", Unit.COUNT, "Sequences set aside: their loss was out of bounds"),
   MFU(
       Panel.MFU,
       "of the GEMM peak",
