@@ -16,6 +16,7 @@ import io.reflux.trainer.StudentState.Good;
 import io.reflux.trainer.StudentState.Guards;
 import io.reflux.trainer.StudentState.Quarantined;
 import io.reflux.trainer.StudentState.Ramp;
+import io.reflux.trainer.StudentState.Seen;
 import io.reflux.trainer.StudentState.Staging;
 import io.reflux.trainer.Validation.Figures;
 import io.reflux.trainer.nn.ModelState;
@@ -122,10 +123,9 @@ final class CheckpointFormat {
     out.writeLong(state.drift().seen());
     out.writeDouble(state.drift().mean());
     out.writeDouble(state.drift().variance());
+    out.writeDouble(state.drift().rows());
     out.writeDouble(state.drift().sum());
-    writeDoubles(state.guards().data(), out);
-    writeDoubles(state.guards().rollouts(), out);
-    writeLongs(state.guards().strikes(), out);
+    writeGuards(state.guards(), out);
     writeReplay(state.replay(), out);
     writeSequences(state.rollouts(), out);
     writeQuarantine(state.quarantine(), out);
@@ -149,8 +149,9 @@ final class CheckpointFormat {
         readStaging(in),
         readLongs(in),
         new Ramp(in.readLong(), in.readDouble()),
-        new Drift(in.readLong(), in.readDouble(), in.readDouble(), in.readDouble()),
-        new Guards(readDoubles(in), readDoubles(in), readLongs(in)),
+        new Drift(
+            in.readLong(), in.readDouble(), in.readDouble(), in.readDouble(), in.readDouble()),
+        readGuards(in),
         readReplay(in),
         readSequences(in),
         readQuarantine(in),
@@ -257,6 +258,32 @@ final class CheckpointFormat {
         in.readBoolean());
   }
 
+  private static void writeGuards(Guards guards, DataOutputStream out) throws IOException {
+    out.writeInt(guards.latest().size());
+    for (Map.Entry<String, List<Seen>> origin : guards.latest().entrySet()) {
+      writeText(origin.getKey(), out);
+      out.writeInt(origin.getValue().size());
+      for (Seen seen : origin.getValue()) {
+        out.writeDouble(seen.loss());
+        out.writeLong(seen.rows());
+      }
+    }
+    writeLongs(guards.strikes(), out);
+  }
+
+  private static Guards readGuards(DataInputStream in) throws IOException {
+    SortedMap<String, List<Seen>> latest = new TreeMap<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      String origin = readText(in);
+      List<Seen> seen = new ArrayList<>();
+      for (int steps = in.readInt(); steps > 0; steps--) {
+        seen.add(new Seen(in.readDouble(), in.readLong()));
+      }
+      latest.put(origin, seen);
+    }
+    return new Guards(latest, readLongs(in));
+  }
+
   private static void writeReplay(ReplayState replay, DataOutputStream out) throws IOException {
     writeSequences(replay.fresh(), out);
     writeSequences(replay.recent(), out);
@@ -305,21 +332,6 @@ final class CheckpointFormat {
     List<Long> values = new ArrayList<>();
     for (int left = in.readInt(); left > 0; left--) {
       values.add(in.readLong());
-    }
-    return values;
-  }
-
-  private static void writeDoubles(List<Double> values, DataOutputStream out) throws IOException {
-    out.writeInt(values.size());
-    for (double value : values) {
-      out.writeDouble(value);
-    }
-  }
-
-  private static List<Double> readDoubles(DataInputStream in) throws IOException {
-    List<Double> values = new ArrayList<>();
-    for (int left = in.readInt(); left > 0; left--) {
-      values.add(in.readDouble());
     }
     return values;
   }

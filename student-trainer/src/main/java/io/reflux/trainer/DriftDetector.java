@@ -28,6 +28,7 @@ final class DriftDetector {
   private long seen;
   private double mean;
   private double variance;
+  private double usualRows;
   private double sum;
 
   /**
@@ -43,9 +44,10 @@ final class DriftDetector {
    * Takes note of a step's fresh sequences.
    *
    * @param loss their mean, finite
+   * @param rows that it is the mean of: fewer than usual tell less
    * @return whether the stream has moved; then it learns anew what is usual
    */
-  boolean observe(double loss) {
+  boolean observe(double loss, long rows) {
     if (threshold == 0) {
       return false;
     }
@@ -54,11 +56,13 @@ final class DriftDetector {
       double off = loss - mean;
       mean += off / seen;
       variance += (off * (loss - mean) - variance) / seen;
+      usualRows += (rows - usualRows) / seen;
       return false;
     }
     double spread =
         Math.max(Math.sqrt(variance), Math.max(LEAST_SPREAD * Math.abs(mean), LEAST_NATS));
-    double off = Math.max(-CUT, Math.min(CUT, (loss - mean) / spread));
+    double certainty = Math.sqrt(Math.min(1, rows / usualRows));
+    double off = Math.max(-CUT, Math.min(CUT, (loss - mean) / spread * certainty));
     sum = Math.max(0, sum + off - SLACK);
     if (sum > threshold) {
       restore(StudentState.Drift.NONE);
@@ -66,17 +70,19 @@ final class DriftDetector {
     }
     mean += RATE * off * spread;
     variance += RATE * (off * off * spread * spread - variance);
+    usualRows += RATE * (rows - usualRows);
     return false;
   }
 
   StudentState.Drift state() {
-    return new StudentState.Drift(seen, mean, variance, sum);
+    return new StudentState.Drift(seen, mean, variance, usualRows, sum);
   }
 
   void restore(StudentState.Drift state) {
     seen = state.seen();
     mean = state.mean();
     variance = state.variance();
+    usualRows = state.rows();
     sum = state.sum();
   }
 }

@@ -46,12 +46,12 @@ final class Lessons {
     }
   }
 
-  Lesson ofData(ReplayBuffer.Drawn drawn) {
+  /**
+   * @param fresh whether no step has trained on it
+   */
+  Lesson ofData(LabelledSequence sequence, boolean fresh) {
     return new Lesson(
-        drawn.sequence(),
-        drawn.fresh() ? StudentTraining.FRESH : StudentTraining.REPLAYED,
-        Optional.empty(),
-        0);
+        sequence, fresh ? StudentTraining.FRESH : StudentTraining.REPLAYED, Optional.empty(), 0);
   }
 
   Lesson ofRollout(LabelledSequence rollout, StudentVersions versions) {

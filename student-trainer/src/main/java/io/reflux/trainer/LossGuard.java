@@ -1,14 +1,16 @@
 package io.reflux.trainer;
 
+import io.reflux.trainer.StudentState.Seen;
 import java.util.ArrayDeque;
-import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
+import java.util.stream.DoubleStream;
 
 /**
  * Tells a step whose loss is out of bounds: median plus a multiple of the median absolute deviation
  * of the latest steps. Both ignore up to half of what they are made of, so spikes do not widen the
- * bound; a level that stays becomes usual once it has filled half of the window.
+ * bound; a level that stays becomes usual once it has filled half of the window. The mean of fewer
+ * rows than usual varies by more, and its bound is wider by the root of that.
  */
 final class LossGuard {
   private static final int WINDOW = 32;
@@ -22,10 +24,11 @@ final class LossGuard {
   /** Rises below half of the median are not worth a step. */
   private static final double LEAST_SHARE = 0.5;
 
-  private static final double LEAST_NATS = 0.05;
+  /** Nor are smaller ones, however well what is repeated is known by heart. */
+  private static final double LEAST_NATS = 0.5;
 
   private final double threshold;
-  private final Deque<Double> losses = new ArrayDeque<>();
+  private final Deque<Seen> steps = new ArrayDeque<>();
 
   /**
    * @param threshold in standard deviations; 0 bounds nothing
@@ -34,15 +37,22 @@ final class LossGuard {
     this.threshold = threshold;
   }
 
-  /** What the next step's loss should not exceed, nats; infinite if that is not known yet. */
+  /** What a step of as many rows as usual should not exceed; infinite if that is not known yet. */
   double bound() {
-    if (threshold == 0 || losses.size() < LEAST) {
+    return bound(Long.MAX_VALUE);
+  }
+
+  /** What a step of so many rows should not exceed, nats; infinite if that is not known yet. */
+  double bound(long rows) {
+    if (threshold == 0 || steps.size() < LEAST) {
       return Double.POSITIVE_INFINITY;
     }
-    double median = median(losses);
-    double deviation = median(losses.stream().map(loss -> Math.abs(loss - median)).toList());
+    double median = median(steps.stream().mapToDouble(Seen::loss));
+    double deviation = median(steps.stream().mapToDouble(seen -> Math.abs(seen.loss() - median)));
+    double usualRows = median(steps.stream().mapToDouble(Seen::rows));
     double least = Math.max(LEAST_SHARE * Math.abs(median), LEAST_NATS);
-    return median + Math.max(threshold * NORMAL * deviation, least);
+    double width = Math.max(threshold * NORMAL * deviation, least);
+    return median + width * Math.sqrt(Math.max(1, usualRows / rows));
   }
 
   /**
@@ -50,30 +60,30 @@ final class LossGuard {
    *
    * @param loss finite
    */
-  void observe(double loss) {
-    losses.add(loss);
-    if (losses.size() > WINDOW) {
-      losses.remove();
+  void observe(double loss, long rows) {
+    steps.add(new Seen(loss, rows));
+    if (steps.size() > WINDOW) {
+      steps.remove();
     }
   }
 
   /** Forgets what is usual. */
   void clear() {
-    losses.clear();
+    steps.clear();
   }
 
-  private static double median(Collection<Double> values) {
-    double[] sorted = values.stream().mapToDouble(Double::doubleValue).sorted().toArray();
+  private static double median(DoubleStream values) {
+    double[] sorted = values.sorted().toArray();
     int middle = sorted.length / 2;
     return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
   }
 
-  List<Double> state() {
-    return List.copyOf(losses);
+  List<Seen> state() {
+    return List.copyOf(steps);
   }
 
-  void restore(List<Double> state) {
-    losses.clear();
-    losses.addAll(state);
+  void restore(List<Seen> state) {
+    steps.clear();
+    steps.addAll(state);
   }
 }

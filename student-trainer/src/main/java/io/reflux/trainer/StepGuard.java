@@ -3,17 +3,24 @@ package io.reflux.trainer;
 import io.reflux.trainer.Lessons.Lesson;
 import io.reflux.trainer.StudentState.Guards;
 import io.reflux.trainer.StudentState.Quarantined;
+import io.reflux.trainer.StudentState.Seen;
 import io.reflux.trainer.nn.Losses;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Deque;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * Keeps the student from what would hurt it: tells steps whose loss is not finite or out of bounds,
- * finds the sequences that make it so, and counts how often that happens. Data and rollouts have
- * bounds of their own, since what is usual for one is not for the other.
+ * finds the sequences that make it so, and counts how often that happens. What is fresh, what was
+ * trained on before, and rollouts have bounds of their own, since what is usual for one is not for
+ * the others.
  */
 final class StepGuard {
   /** Steps that are looked back on. */
@@ -28,61 +35,68 @@ final class StepGuard {
   private static final int MOST_CULPRITS = 4;
 
   private final int rewindAfter;
-  private final LossGuard data;
-  private final LossGuard rollouts;
+  private final SortedMap<String, LossGuard> guards = new TreeMap<>();
   private final Quarantine quarantine;
   private final Deque<Long> strikes = new ArrayDeque<>();
 
   StepGuard(TrainerConfig config, long quarantineBytes) {
     this.rewindAfter = config.rewindAfter();
-    this.data = new LossGuard(config.spikeThreshold());
-    this.rollouts = new LossGuard(config.spikeThreshold());
+    for (String origin :
+        List.of(StudentTraining.FRESH, StudentTraining.REPLAYED, StudentTraining.ROLLOUT)) {
+      guards.put(origin, new LossGuard(config.spikeThreshold()));
+    }
     this.quarantine = new Quarantine(config.recentSize(), quarantineBytes);
   }
 
   /**
-   * A step's losses against their bounds, nats a row.
+   * What is wrong with a step.
    *
-   * @param data of sequences of traffic
-   * @param rollouts of the student's own; 0 without any
+   * @param excesses of origins whose loss is not finite or out of bounds; empty if all is well
    */
-  record Verdict(double data, double dataBound, double rollouts, double rolloutBound) {
-    boolean isFinite() {
-      return Double.isFinite(data) && Double.isFinite(rollouts);
-    }
-
+  record Verdict(SortedMap<String, Excess> excesses) {
     boolean isSound() {
-      return isSound(false) && isSound(true);
+      return excesses.isEmpty();
     }
 
-    /** False also for a loss that is not a number. */
-    boolean isSound(boolean ofRollouts) {
-      return ofRollouts
-          ? Double.isFinite(rollouts) && rollouts <= rolloutBound
-          : Double.isFinite(data) && data <= dataBound;
-    }
-
-    double bound(boolean ofRollouts) {
-      return ofRollouts ? rolloutBound : dataBound;
+    boolean isFinite() {
+      return excesses.values().stream().allMatch(excess -> Double.isFinite(excess.loss()));
     }
 
     @Override
     public String toString() {
-      return "loss %s (bound %s), of rollouts %s (bound %s)"
-          .formatted(data, dataBound, rollouts, rolloutBound);
+      return isSound()
+          ? "losses within bounds"
+          : excesses.entrySet().stream()
+              .map(
+                  entry ->
+                      "loss of %s %s (bound %s)"
+                          .formatted(
+                              entry.getKey(), entry.getValue().loss(), entry.getValue().bound()))
+              .collect(Collectors.joining(", "));
     }
   }
 
+  /** A loss and the bound that it does not keep, nats a row. */
+  record Excess(double loss, double bound) {}
+
   /** Judges a step, and takes note of it. */
   Verdict judge(Losses losses) {
-    Losses ofRollouts = StudentTraining.ofOrigin(losses, StudentTraining.ROLLOUT);
-    Losses ofData =
-        StudentTraining.ofOrigin(losses, StudentTraining.FRESH)
-            .plus(StudentTraining.ofOrigin(losses, StudentTraining.REPLAYED));
-    Verdict verdict = new Verdict(loss(ofData), data.bound(), loss(ofRollouts), rollouts.bound());
-    observe(data, ofData);
-    observe(rollouts, ofRollouts);
-    return verdict;
+    SortedMap<String, Excess> excesses = new TreeMap<>();
+    guards.forEach(
+        (origin, guard) -> {
+          Losses of = StudentTraining.ofOrigin(losses, origin);
+          double loss = of.meanKl();
+          double bound = guard.bound(of.distilledRows());
+          // Not for a loss that is not a number either.
+          boolean holds = loss <= bound && Double.isFinite(loss);
+          if (of.distilledRows() > 0 && !holds) {
+            excesses.put(origin, new Excess(loss, bound));
+          }
+          if (of.distilledRows() > 0 && Double.isFinite(loss)) {
+            guard.observe(loss, of.distilledRows());
+          }
+        });
+    return new Verdict(excesses);
   }
 
   /**
@@ -91,48 +105,60 @@ final class StepGuard {
    */
   List<Quarantined> culprits(Verdict verdict, List<Lesson> drawn, Lessons lessons) {
     List<Quarantined> culprits = new ArrayList<>();
-    for (boolean ofRollouts : new boolean[] {false, true}) {
-      if (!verdict.isSound(ofRollouts)) {
-        culprits.addAll(worst(ofRollouts, verdict.bound(ofRollouts), drawn, lessons));
-      }
-    }
-    return culprits;
+    verdict
+        .excesses()
+        .forEach(
+            (origin, excess) ->
+                culprits.addAll(worst(suspects(origin, drawn, lessons), excess.bound())));
+    return culprits.size() > drawn.size() / MOST_CULPRITS ? List.of() : culprits;
   }
 
-  private record Suspect(LabelledSequence sequence, double loss, long rows) {}
-
-  private static List<Quarantined> worst(
-      boolean ofRollouts, double bound, List<Lesson> drawn, Lessons lessons) {
-    List<Suspect> suspects = new ArrayList<>();
-    double sum = 0;
-    long rows = 0;
-    for (Lesson lesson : drawn) {
-      LabelledSequence sequence = lesson.sequence();
-      boolean isKnown = suspects.stream().anyMatch(suspect -> suspect.sequence() == sequence);
-      if (sequence.isRollout() != ofRollouts || isKnown) {
-        continue;
-      }
-      Losses losses = lessons.measure(lesson);
-      double loss = loss(losses);
-      loss = Double.isFinite(loss) ? loss : Double.POSITIVE_INFINITY;
-      long of = losses.distilledRows();
-      suspects.add(new Suspect(sequence, loss, of));
-      sum += Double.isFinite(loss) ? loss * of : 0;
-      rows += Double.isFinite(loss) ? of : 0;
+  /**
+   * A sequence of a step.
+   *
+   * @param loss infinite where it is not finite
+   */
+  private record Suspect(LabelledSequence sequence, double loss, long rows) {
+    boolean isFinite() {
+      return Double.isFinite(loss);
     }
+
+    double nats() {
+      return isFinite() ? loss * rows : 0;
+    }
+  }
+
+  private static List<Suspect> suspects(String origin, List<Lesson> drawn, Lessons lessons) {
+    Map<LabelledSequence, Suspect> suspects = new IdentityHashMap<>();
+    List<Suspect> inOrder = new ArrayList<>();
+    for (Lesson lesson : drawn) {
+      if (lesson.origin().equals(origin) && !suspects.containsKey(lesson.sequence())) {
+        Losses losses = lessons.measure(lesson);
+        double loss = losses.meanKl();
+        Suspect suspect =
+            new Suspect(
+                lesson.sequence(),
+                Double.isFinite(loss) ? loss : Double.POSITIVE_INFINITY,
+                losses.distilledRows());
+        suspects.put(lesson.sequence(), suspect);
+        inOrder.add(suspect);
+      }
+    }
+    return inOrder;
+  }
+
+  private static List<Quarantined> worst(List<Suspect> suspects, double bound) {
+    double nats = suspects.stream().mapToDouble(Suspect::nats).sum();
+    long rows = suspects.stream().filter(Suspect::isFinite).mapToLong(Suspect::rows).sum();
     suspects.sort(Comparator.comparingDouble(Suspect::loss).reversed());
     List<Quarantined> worst = new ArrayList<>();
     for (Suspect suspect : suspects) {
-      boolean finite = Double.isFinite(suspect.loss());
-      if (finite && !worst.isEmpty() && sum <= bound * rows) {
+      if (suspect.isFinite() && !worst.isEmpty() && nats <= bound * rows) {
         break;
       }
-      if (worst.size() == suspects.size() / MOST_CULPRITS) {
-        return List.of();
-      }
       worst.add(new Quarantined(suspect.sequence(), suspect.loss()));
-      sum -= finite ? suspect.loss() * suspect.rows() : 0;
-      rows -= finite ? suspect.rows() : 0;
+      nats -= suspect.nats();
+      rows -= suspect.isFinite() ? suspect.rows() : 0;
     }
     return worst;
   }
@@ -143,7 +169,8 @@ final class StepGuard {
 
   /** The next of the quarantined whose loss is usual by now; null if there is none. */
   LabelledSequence release(boolean rollout) {
-    double bound = (rollout ? rollouts : data).bound();
+    String origin = rollout ? StudentTraining.ROLLOUT : StudentTraining.FRESH;
+    double bound = guards.get(origin).bound();
     return Double.isFinite(bound) ? quarantine.release(rollout, loss -> loss <= bound) : null;
   }
 
@@ -176,8 +203,7 @@ final class StepGuard {
 
   /** Learns anew what is usual. */
   void forget() {
-    data.clear();
-    rollouts.clear();
+    guards.values().forEach(LossGuard::clear);
     strikes.clear();
   }
 
@@ -195,25 +221,16 @@ final class StepGuard {
   }
 
   Guards state() {
-    return new Guards(data.state(), rollouts.state(), List.copyOf(strikes));
+    SortedMap<String, List<Seen>> latest = new TreeMap<>();
+    guards.forEach((origin, guard) -> latest.put(origin, guard.state()));
+    return new Guards(latest, List.copyOf(strikes));
   }
 
   void restore(Guards state, List<Quarantined> quarantined) {
-    data.restore(state.data());
-    rollouts.restore(state.rollouts());
+    guards.forEach(
+        (origin, guard) -> guard.restore(state.latest().getOrDefault(origin, List.of())));
     strikes.clear();
     strikes.addAll(state.strikes());
     quarantine.restore(quarantined);
-  }
-
-  private static double loss(Losses losses) {
-    return losses.meanKl();
-  }
-
-  private static void observe(LossGuard guard, Losses losses) {
-    double loss = loss(losses);
-    if (losses.distilledRows() > 0 && Double.isFinite(loss)) {
-      guard.observe(loss);
-    }
   }
 }

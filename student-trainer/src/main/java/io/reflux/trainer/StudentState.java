@@ -4,6 +4,7 @@ import io.reflux.schemas.avro.Stage;
 import io.reflux.trainer.nn.ModelState;
 import java.util.List;
 import java.util.Optional;
+import java.util.SortedMap;
 
 /**
  * Everything that a {@link StudentTraining} depends on.
@@ -85,20 +86,28 @@ public record StudentState(
    * @param seen steps that it is taken from
    * @param mean nats
    * @param variance nats squared
+   * @param rows mean of a step's
    * @param sum of excesses, in spreads
    */
-  public record Drift(long seen, double mean, double variance, double sum) {
-    static final Drift NONE = new Drift(0, 0, 0, 0);
+  public record Drift(long seen, double mean, double variance, double rows, double sum) {
+    static final Drift NONE = new Drift(0, 0, 0, 0, 0);
   }
 
   /**
    * What losses usually are.
    *
-   * @param data latest losses of data, oldest first, nats
-   * @param rollouts latest losses of rollouts, oldest first, nats
+   * @param latest steps' losses by origin, oldest first
    * @param strikes latest steps that went wrong, oldest first
    */
-  public record Guards(List<Double> data, List<Double> rollouts, List<Long> strikes) {}
+  public record Guards(SortedMap<String, List<Seen>> latest, List<Long> strikes) {}
+
+  /**
+   * The loss of a step's sequences of an origin.
+   *
+   * @param loss mean, nats
+   * @param rows that it is the mean of
+   */
+  public record Seen(double loss, long rows) {}
 
   /**
    * A sequence that is not trained on.

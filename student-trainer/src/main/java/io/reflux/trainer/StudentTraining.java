@@ -12,8 +12,11 @@ import io.reflux.trainer.nn.ScheduleFreeAdamW;
 import io.reflux.trainer.nn.Trainable;
 import io.reflux.trainer.watch.Happening;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SortedMap;
 
 /**
@@ -429,14 +432,21 @@ public final class StudentTraining implements AutoCloseable {
     List<Lessons.Lesson> drawn = new ArrayList<>();
     List<LabelledSequence> scored = rollouts.all();
     long tokens = 0;
+    // What is drawn for the first time may be drawn again before the step has trained on it.
+    Set<LabelledSequence> fresh = Collections.newSetFromMap(new IdentityHashMap<>());
     while (tokens < config.batchTokens()) {
-      boolean onPolicy = lambda > 0 && !scored.isEmpty() && random.nextDouble() < lambda;
-      Lessons.Lesson lesson =
-          onPolicy
-              ? lessons.ofRollout(scored.get((int) random.below(scored.size())), versions)
-              : lessons.ofData(replay.draw(random));
-      drawn.add(lesson);
-      tokens += lesson.sequence().tokenIds().length;
+      if (lambda > 0 && !scored.isEmpty() && random.nextDouble() < lambda) {
+        LabelledSequence rollout = scored.get((int) random.below(scored.size()));
+        drawn.add(lessons.ofRollout(rollout, versions));
+        tokens += rollout.tokenIds().length;
+        continue;
+      }
+      ReplayBuffer.Drawn next = replay.draw(random);
+      if (next.fresh()) {
+        fresh.add(next.sequence());
+      }
+      drawn.add(lessons.ofData(next.sequence(), fresh.contains(next.sequence())));
+      tokens += next.sequence().tokenIds().length;
     }
     return drawn;
   }
@@ -513,7 +523,9 @@ public final class StudentTraining implements AutoCloseable {
   private void watchDrift(Losses losses, List<Note> notes) {
     Losses fresh = ofOrigin(losses, FRESH);
     double loss = fresh.meanKl();
-    if (fresh.distilledRows() > 0 && Double.isFinite(loss) && drift.observe(loss)) {
+    if (fresh.distilledRows() > 0
+        && Double.isFinite(loss)
+        && drift.observe(loss, fresh.distilledRows())) {
       learningRate.rewarm(step);
       tally = tally.plus(Tally.ofRewarm());
       notes.add(

@@ -63,6 +63,11 @@ final class TrainerChecks {
         config.rolloutObjective(),
         () -> Objective.parse(config.rolloutObjective(), 0));
     require(
+        !config.rolloutObjective().strip().equals("cross-entropy"),
+        "rollout-objective",
+        config.rolloutObjective(),
+        "a divergence: the tokens of rollouts are the student's own");
+    require(
         !config.objective().contains("sampled-reverse-kl"),
         "objective",
         config.objective(),

@@ -51,8 +51,15 @@ final class CheckpointSamples {
             new StudentState.Staging(Stage.ON_POLICY, 12, Double.POSITIVE_INFINITY, 13, true),
             List.of(14L, 15L),
             new StudentState.Ramp(16, 0.5),
-            new StudentState.Drift(17, 1.5, 2.5, 3.5),
-            new StudentState.Guards(List.of(1.0, 2.0), List.of(3.0), List.of(18L, 19L)),
+            new StudentState.Drift(17, 1.5, 2.5, 64, 3.5),
+            new StudentState.Guards(
+                new TreeMap<>(
+                    Map.of(
+                        "fresh",
+                        List.of(new StudentState.Seen(1.5, 20), new StudentState.Seen(2, 21)),
+                        "rollouts",
+                        List.of())),
+                List.of(18L, 19L)),
             new ReplayState(
                 List.of(sequence(random)),
                 List.of(sequence(random), sequence(random)),

@@ -69,6 +69,22 @@ class ContinualTrainingTest {
   }
 
   @Test
+  void newDataAfterALongTimeOfRepeatingIsNoSpike() {
+    try (StudentTraining training = training(Map.of("validation-steps", "1000"))) {
+      feed(training, TEACHER, "s", 1, 40);
+      // What is known by heart costs less and less, and what is new does not.
+      for (int i = 0; i < 150; i++) {
+        training.step();
+      }
+      feed(training, TEACHER, "s", 2, 10);
+      Step step = training.step();
+      assertThat(step.losses(StudentTraining.FRESH).meanKl())
+          .isGreaterThan(2 * step.losses(StudentTraining.REPLAYED).meanKl());
+      assertThat(step.outcome()).isEqualTo(Outcome.TRAINED);
+    }
+  }
+
+  @Test
   void aSequenceWithoutALossThatIsANumberIsSetAside() {
     try (StudentTraining training = training(Map.of("spike-threshold", "0"))) {
       learn(training, 30);
@@ -96,24 +112,35 @@ class ContinualTrainingTest {
 
   @Test
   void aStudentThatDivergesGoesBackAndStartsOverSlowly() {
-    Map<String, String> settings =
-        Map.of("learning-rate", "0.9", "warm-up-steps", "300", "settled-share", "1", "lambda", "0");
-    try (StudentTraining training = training(settings)) {
-      Step rewound = null;
-      double best = Double.POSITIVE_INFINITY;
-      for (int i = 0; i < 250 && training.tally().rewinds() == 0; i++) {
-        feed(training, TEACHER, "s", i, 12);
-        rewound = training.step();
-        best = Math.min(best, Double.isNaN(training.kl()) ? best : training.kl());
+    StudentState sound;
+    double kl;
+    try (StudentTraining training = training(Map.of())) {
+      learn(training, 100);
+      sound = training.state();
+      kl = training.kl();
+    }
+    // A hundred steps into this warm-up the learning rate is thirty times what it was.
+    Map<String, String> tooMuch =
+        Map.of("learning-rate", "0.9", "warm-up-steps", "300", "settled-share", "1");
+    try (StudentTraining training = training(tooMuch)) {
+      training.restore(sound);
+      List<Step> steps = new ArrayList<>();
+      while (training.tally().rewinds() == 0 && steps.size() < 20) {
+        feed(training, TEACHER, "s", 100 + steps.size(), 12);
+        steps.add(training.step());
       }
       assertThat(training.tally().rewinds()).isEqualTo(1);
-      assertThat(rewound.notes())
+      assertThat(steps).extracting(Step::outcome).startsWith(Outcome.TRAINED);
+      Step last = steps.get(steps.size() - 1);
+      assertThat(last.notes())
           .extracting(StudentTraining.Note::kind)
-          .contains(Happening.Kind.SKIPPED, Happening.Kind.REWOUND);
+          .containsSequence(Happening.Kind.SKIPPED, Happening.Kind.REWOUND);
       StudentState state = training.state();
       assertThat(state.good().orElseThrow().model()).isSameAs(state.model());
       training.validate();
-      assertThat(training.kl()).isLessThan(2 * best + 0.5);
+      assertThat(training.kl()).isLessThan(kl + 0.2);
+      // They were not to blame.
+      assertThat(training.quarantineSize()).isZero();
       Step next = training.step();
       assertThat(next.learningRate()).isLessThan(0.01);
       assertThat(next.outcome()).isEqualTo(Outcome.TRAINED);
@@ -349,6 +376,8 @@ class ContinualTrainingTest {
 
   private static StudentTraining training(Map<String, String> changes) {
     Map<String, String> settings = new HashMap<>();
+    // So that the run is the same on hardware that multiplies otherwise.
+    settings.put("precision", "f32");
     settings.put("batch-tokens", "256");
     settings.put("learning-rate", "0.01");
     settings.put("warm-up-steps", "10");

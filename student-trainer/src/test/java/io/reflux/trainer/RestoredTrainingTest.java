@@ -148,6 +148,8 @@ class RestoredTrainingTest {
   private static TrainerConfig config(String optimizer) {
     Map<String, String> settings = new HashMap<>();
     settings.put("optimizer", optimizer);
+    // So that the run is the same on hardware that multiplies otherwise.
+    settings.put("precision", "f32");
     settings.put("batch-tokens", "200");
     settings.put("micro-batch-tokens", "80");
     settings.put("learning-rate", "0.02");

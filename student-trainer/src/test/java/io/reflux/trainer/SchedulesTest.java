@@ -52,17 +52,17 @@ class SchedulesTest {
     Random random = new Random(1);
     for (int i = 0; i < 2000; i++) {
       double usual = 0.3 + 3 * Math.exp(-i / 100.0);
-      assertThat(detector.observe(usual + 0.02 * random.nextGaussian())).isFalse();
+      assertThat(detector.observe(usual + 0.02 * random.nextGaussian(), 500)).isFalse();
     }
     int steps = 1;
-    while (!detector.observe(0.36 + 0.02 * random.nextGaussian())) {
+    while (!detector.observe(0.36 + 0.02 * random.nextGaussian(), 500)) {
       steps++;
     }
     // Three deviations up, half of one is slack: four steps or so a ten.
     assertThat(steps).isBetween(3, 12);
     // That is the usual loss from now on.
     for (int i = 0; i < 500; i++) {
-      assertThat(detector.observe(0.36 + 0.02 * random.nextGaussian())).isFalse();
+      assertThat(detector.observe(0.36 + 0.02 * random.nextGaussian(), 500)).isFalse();
     }
   }
 
@@ -73,10 +73,31 @@ class SchedulesTest {
     Random random = new Random(2);
     int alarms = 0;
     for (int i = 0; i < 100_000; i++) {
-      alarms += detector.observe(1 + 0.1 * random.nextGaussian()) ? 1 : 0;
+      alarms += detector.observe(1 + 0.1 * random.nextGaussian(), 500) ? 1 : 0;
     }
     // Mean and spread are estimates and each alarm costs 30 steps of learning them anew.
     assertThat(100_000.0 / alarms).isBetween(200.0, 500.0);
+  }
+
+  @Test
+  void fewRowsTellLessOfADrift() {
+    DriftDetector many = new DriftDetector(10);
+    DriftDetector few = new DriftDetector(10);
+    Random random = new Random(4);
+    for (int i = 0; i < 500; i++) {
+      double loss = 0.3 + 0.02 * random.nextGaussian();
+      many.observe(loss, 500);
+      few.observe(loss, 500);
+    }
+    int ofMany = 1;
+    while (!many.observe(0.36, 500)) {
+      ofMany++;
+    }
+    int ofFew = 1;
+    while (!few.observe(0.36, 50) && ofFew < 1000) {
+      ofFew++;
+    }
+    assertThat(ofFew).isGreaterThan(3 * ofMany);
   }
 
   @Test
@@ -85,7 +106,7 @@ class SchedulesTest {
     Random random = new Random(3);
     for (int i = 0; i < 2000; i++) {
       double loss = i % 50 == 49 ? 1000 : 0.3 + 0.02 * random.nextGaussian();
-      assertThat(detector.observe(loss)).isFalse();
+      assertThat(detector.observe(loss, 500)).isFalse();
     }
   }
 
@@ -94,8 +115,8 @@ class SchedulesTest {
     DriftDetector detector = new DriftDetector(0);
     LossGuard guard = new LossGuard(0);
     for (int i = 0; i < 200; i++) {
-      assertThat(detector.observe(i < 100 ? 0 : 1e9)).isFalse();
-      guard.observe(0.3);
+      assertThat(detector.observe(i < 100 ? 0 : 1e9, 500)).isFalse();
+      guard.observe(0.3, 500);
     }
     assertThat(guard.bound()).isInfinite();
   }
@@ -107,22 +128,26 @@ class SchedulesTest {
     for (int i = 0; i < 15; i++) {
       losses.add(1 + 0.1 * (i - 7));
     }
-    losses.forEach(guard::observe);
+    losses.forEach(loss -> guard.observe(loss, 500));
     assertThat(guard.bound()).isInfinite();
-    guard.observe(1);
+    guard.observe(1, 500);
     // Median 1; of the deviations from it the two in the middle are both 0.3 or 0.4.
-    assertThat(guard.bound()).isEqualTo(1 + 8 * 1.4826 * 0.35, Offset.offset(1e-9));
+    double width = 8 * 1.4826 * 0.35;
+    assertThat(guard.bound()).isEqualTo(1 + width, Offset.offset(1e-9));
+    assertThat(guard.bound(1000)).isEqualTo(1 + width, Offset.offset(1e-9));
+    // The mean of a quarter of the rows varies by twice as much.
+    assertThat(guard.bound(125)).isEqualTo(1 + 2 * width, Offset.offset(1e-9));
   }
 
   @Test
   void aLevelThatStaysBecomesUsual() {
     LossGuard guard = new LossGuard(8);
     for (int i = 0; i < 32; i++) {
-      guard.observe(0.3 + 0.01 * (i % 2));
+      guard.observe(0.3 + 0.01 * (i % 2), 500);
     }
     int out = 0;
     while (2.0 > guard.bound()) {
-      guard.observe(2.0);
+      guard.observe(2.0, 500);
       out++;
     }
     assertThat(out).isBetween(10, 16);
