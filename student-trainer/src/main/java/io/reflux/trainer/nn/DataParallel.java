@@ -205,6 +205,7 @@ final class DataParallel implements Trainable {
   public void restore(ModelState state) {
     first().restore(state);
     spread();
+    rest().forEach(replica -> replica.takeFrozen(first()));
     discard();
   }
 

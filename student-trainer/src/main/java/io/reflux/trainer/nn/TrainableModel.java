@@ -8,6 +8,7 @@ import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.Weights;
+import java.lang.ref.WeakReference;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -36,6 +37,7 @@ public final class TrainableModel implements Trainable {
   private final FlatTensors flats;
   private final OptimizerState state; // null in a replica, which takes no steps of its own
   private final RotaryTables rotary;
+  private WeakReference<float[]> heldFrozen = new WeakReference<>(null);
   private Thread prepared;
 
   /**
@@ -207,10 +209,20 @@ public final class TrainableModel implements Trainable {
     Map<String, float[]> tensors = new HashMap<>(state.tensors());
     tensors.put(PARAMETERS, flats.read(parameters, layout.floats()));
     if (layout.frozenFloats() > 0) {
-      tensors.put(FROZEN, flats.read(frozen, layout.frozenFloats()));
+      tensors.put(FROZEN, frozenCopy());
     }
     return new ModelState(
         optimizer.name(), options.adaptation().toString(), updates(), state.numbers(), tensors);
+  }
+
+  /** One for all states that somebody still holds. */
+  private float[] frozenCopy() {
+    float[] copy = heldFrozen.get();
+    if (copy == null) {
+      copy = flats.read(frozen, layout.frozenFloats());
+      heldFrozen = new WeakReference<>(copy);
+    }
+    return copy;
   }
 
   @Override
@@ -226,6 +238,7 @@ public final class TrainableModel implements Trainable {
     if (layout.frozenFloats() > 0) {
       float[] still = FlatTensors.require(from, FROZEN, layout.frozenFloats());
       flats.write(frozen, 0, still, 0, still.length);
+      heldFrozen = new WeakReference<>(still);
     }
     flats.write(parameters, 0, values, 0, values.length);
     state.restore(from);
@@ -251,9 +264,13 @@ public final class TrainableModel implements Trainable {
     flats.clear(replica.gradients);
   }
 
-  /** Becomes equal in all weights. */
+  /** Becomes equal in what is trained. */
   void takeParameters(TrainableModel other) {
     flats.copy(parameters, other.parameters);
+  }
+
+  /** Becomes equal in what is not trained. */
+  void takeFrozen(TrainableModel other) {
     flats.copy(frozen, other.frozen);
   }
 
