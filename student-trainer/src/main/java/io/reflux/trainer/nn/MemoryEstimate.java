@@ -68,7 +68,7 @@ public record MemoryEstimate(
         moments,
         activations,
         backwardOfLayer(config, half, tokens, layerParameters),
-        logits(config, options, tokens),
+        logits(config, options, half, tokens),
         RotaryTables.bytes(config, longestSequence),
         labels(config, tokens, k));
   }
@@ -175,12 +175,15 @@ public record MemoryEstimate(
         + Float.BYTES * layerParameters;
   }
 
-  private static long logits(ModelConfig config, ModelOptions options, long tokens) {
+  /** In bfloat16 the head's weights, their gradient and a chunk exist once more. */
+  private static long logits(ModelConfig config, ModelOptions options, boolean half, long tokens) {
     ChunkSize chunk = ChunkSize.of(Devices.find(options.device()), config.vocabularySize());
     long rows = Math.min(tokens, chunk.rows());
     long block = Math.min(tokens, chunk.blockRows());
     long hidden = 3 * tokens * config.hiddenSize();
-    return Float.BYTES * ((rows + block) * config.vocabularySize() + hidden);
+    long wide = Float.BYTES * ((rows + block) * config.vocabularySize() + hidden);
+    long halves = HALF * (rows + 2L * config.hiddenSize()) * config.vocabularySize();
+    return half ? wide + halves : wide;
   }
 
   private static long labels(ModelConfig config, long tokens, int k) {
