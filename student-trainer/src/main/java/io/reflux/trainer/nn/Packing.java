@@ -16,8 +16,9 @@ import java.util.stream.IntStream;
  */
 final class Packing {
   /**
-   * What one more group costs, in padded products of attention, positions squared. Measured: a
-   * group costs about as much as so many products.
+   * What one more group costs, in padded products of attention, positions squared. Fifteen times as
+   * much was measured to make no difference on requests of 10 to 40 tokens; so little padding is
+   * preferred to few groups.
    */
   private static final double GROUP_COST = 20_000;
 
