@@ -64,9 +64,13 @@ public final class CurveSheet {
     sheet.svg.text(MARGIN, 54, 13, FAINT_INK, Anchor.START, subtitle);
     for (int i = 0; i < known.size(); i++) {
       double left = MARGIN + i % COLUMNS * (WIDTH + MARGIN);
-      sheet.panel(known.get(i), left, HEAD + i / COLUMNS * (HEIGHT + MARGIN));
+      sheet.panel(known.get(i), left, top(i / COLUMNS));
     }
     return sheet.svg.end();
+  }
+
+  private static double top(int row) {
+    return HEAD + row * (HEIGHT + MARGIN);
   }
 
   private void panel(Panel panel, double left, double top) {

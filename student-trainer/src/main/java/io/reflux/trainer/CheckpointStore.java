@@ -106,7 +106,6 @@ final class CheckpointStore implements AutoCloseable {
     List<Path> files = files(directory);
     files.forEach(file -> newest = Math.max(newest, number(file)));
     return newestWhole(
-        directory,
         files,
         (file, problem) -> {
           log.error("Checkpoint {} cannot be used, trying the one before: {}", file, problem);
@@ -121,12 +120,11 @@ final class CheckpointStore implements AutoCloseable {
    */
   static Optional<Loaded> peek(Path directory) {
     return Files.isDirectory(directory)
-        ? newestWhole(directory, files(directory), (file, problem) -> {})
+        ? newestWhole(files(directory), (file, problem) -> {})
         : Optional.empty();
   }
 
-  private static Optional<Loaded> newestWhole(
-      Path directory, List<Path> files, BiConsumer<Path, String> torn) {
+  private static Optional<Loaded> newestWhole(List<Path> files, BiConsumer<Path, String> torn) {
     List<String> problems = new ArrayList<>();
     for (int i = files.size() - 1; i >= 0; i--) {
       Path file = files.get(i);

@@ -231,15 +231,15 @@ public final class DryRun {
             student, StudentModel.options(config), microBatchTokens(), longest, NAMED_IDS);
     say(
         "memory",
-        "%s beside the JVM: weights %s, gradients %s, moments %s, activations %s, way back %s, logits %s, labels %s",
+        "%s beside the JVM: weights %s, gradients %s, moments %s, activations %s, labels %s, and the larger of logits %s and way back %s",
         bytes(estimate.total()),
         bytes(estimate.weights()),
         bytes(estimate.gradients()),
         bytes(estimate.moments()),
         bytes(estimate.activations()),
-        bytes(estimate.backward()),
+        bytes(estimate.labels()),
         bytes(estimate.logits()),
-        bytes(estimate.labels()));
+        bytes(estimate.backward()));
     long heap = Runtime.getRuntime().maxMemory();
     long total = machineBytes.orElse(0);
     if (total > 0) {

@@ -56,10 +56,10 @@ record StepTime(
       long accumulated = System.nanoTime();
       model.update(0);
       long updated = System.nanoTime();
-      double microBatches = Math.max(1, Math.ceil((double) config.batchTokens() / tokens));
+      long microBatches = Math.max(1, (config.batchTokens() + tokens - 1L) / tokens);
       double step = microBatches * (accumulated - started) / 1e9 + (updated - accumulated) / 1e9;
-      long trained = (long) microBatches * tokens;
-      long drawn = (long) microBatches * sequences.size();
+      long trained = microBatches * tokens;
+      long drawn = microBatches * sequences.size();
       double share = utilisation.share(trained, drawn, trained / 2, step);
       return Optional.of(
           new StepTime(step, trained / step, share, utilisation.peak(), config.devices()));

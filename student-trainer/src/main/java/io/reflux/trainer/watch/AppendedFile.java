@@ -94,7 +94,7 @@ final class AppendedFile implements Closeable {
           line.write(next);
           next = in.read();
         }
-        if (next < 0 || !header && !isUpTo(line, stepColumn, lastStep)) {
+        if (next < 0 || (!header && !isUpTo(line, stepColumn, lastStep))) {
           return end;
         }
         header = false;
