@@ -4,6 +4,9 @@ import java.util.Locale;
 
 /** Shapes and text of an SVG picture, in the order they are painted. */
 public final class Svg {
+  /** Whatever the reader's machine reads best. */
+  static final String FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
+
   private final StringBuilder out = new StringBuilder();
 
   /** Where a text is held. */
@@ -21,9 +24,8 @@ public final class Svg {
   public Svg(int width, int height, String title) {
     add(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\""
-            + " role=\"img\" font-family=\"system-ui, -apple-system, 'Segoe UI', Helvetica, Arial,"
-            + " SansSerif, sans-serif\">",
-        width, height, width, height);
+            + " role=\"img\" font-family=\"%s\">",
+        width, height, width, height, FONTS);
     add("<title>%s</title>", escape(title));
   }
 
