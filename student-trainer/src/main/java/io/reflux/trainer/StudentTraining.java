@@ -4,7 +4,6 @@ import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.schemas.avro.Stage;
-import io.reflux.trainer.StudentState.Good;
 import io.reflux.trainer.nn.Losses;
 import io.reflux.trainer.nn.ModelState;
 import io.reflux.trainer.nn.Optimizer;
@@ -53,6 +52,7 @@ public final class StudentTraining implements AutoCloseable {
   private final LearningRatePolicy learningRate;
   private final DriftDetector drift;
   private final StepGuard guard;
+  private final GoodStudent good;
 
   private long step;
   private long rowsTrained;
@@ -62,8 +62,6 @@ public final class StudentTraining implements AutoCloseable {
   private double lastAgreement = Double.NaN;
   private Tally tally = Tally.NONE;
   private Optional<Validation> validation = Optional.empty();
-  private Optional<Good> good = Optional.empty();
-  private boolean changedSinceGood = true;
 
   /**
    * A student that has not been trained here.
@@ -105,6 +103,7 @@ public final class StudentTraining implements AutoCloseable {
             scheduleFree ? 1 : config.settledShare());
     this.drift = new DriftDetector(config.driftThreshold());
     this.guard = new StepGuard(config, bytes / 8);
+    this.good = new GoodStudent(model, lessons);
   }
 
   /** What became of a step. */
@@ -226,7 +225,9 @@ public final class StudentTraining implements AutoCloseable {
     if (verdict.isSound()) {
       norm = model.update(rate);
       outcome = Double.isFinite(norm) ? Outcome.TRAINED : Outcome.NOT_FINITE;
-      changedSinceGood |= outcome == Outcome.TRAINED;
+      if (outcome == Outcome.TRAINED) {
+        good.learned();
+      }
     } else {
       norm = model.gradientNorm();
       model.discard();
@@ -375,8 +376,7 @@ public final class StudentTraining implements AutoCloseable {
     ModelState now = model.state();
     return new StudentState(
         now,
-        // One copy is enough while nothing was learned since.
-        changedSinceGood ? good : good.map(kept -> new Good(kept.step(), now)),
+        good.state(now),
         random.state(),
         step,
         rowsTrained,
@@ -400,8 +400,7 @@ public final class StudentTraining implements AutoCloseable {
   /** Takes up where another training was. */
   public void restore(StudentState state) {
     model.restore(state.model());
-    good = state.good();
-    changedSinceGood = good.isEmpty() || good.get().model() != state.model();
+    good.restore(state.good(), state.model());
     random.restore(state.random());
     step = state.step();
     rowsTrained = state.rowsTrained();
@@ -490,23 +489,11 @@ public final class StudentTraining implements AutoCloseable {
     }
   }
 
-  /**
-   * Back to the last good state, if the student has become worse since. If it has not, what it is
-   * given is at fault, and the bounds will tell.
-   */
   private void goBack(List<Note> notes) {
-    if (good.isEmpty() || heldOut.size() == 0) {
+    Optional<GoodStudent.Return> gone = good.goBack(heldOut);
+    if (gone.isEmpty()) {
       return;
     }
-    ModelState now = model.state();
-    double klNow = lessons.measure(heldOut).meanKl();
-    model.restore(good.get().model());
-    double klGood = lessons.measure(heldOut).meanKl();
-    if (StepGuard.isNotWorse(klNow, klGood)) {
-      model.restore(now);
-      return;
-    }
-    changedSinceGood = false;
     learningRate.startOver(step);
     guard.forget();
     if (recipe.stage() == Stage.ON_POLICY) {
@@ -517,7 +504,7 @@ public final class StudentTraining implements AutoCloseable {
         new Note(
             Happening.Kind.REWOUND,
             "back to the student after step %d, held-out KL %s instead of %s; the learning rate starts over"
-                .formatted(good.get().step(), klGood, klNow)));
+                .formatted(gone.get().step(), gone.get().kl(), gone.get().klBefore())));
   }
 
   private void watchDrift(Losses losses, List<Note> notes) {
@@ -546,10 +533,10 @@ public final class StudentTraining implements AutoCloseable {
     double kl = measured.overall().kl();
     double agreement = measured.overall().agreement();
     recipe.validated(kl, agreement);
-    boolean holds = Double.isNaN(lastKl) || StepGuard.isNotWorse(kl, lastKl);
+    boolean holds =
+        Double.isFinite(kl) && (Double.isNaN(lastKl) || StepGuard.isNotWorse(kl, lastKl));
     if (config.rewindAfter() > 0 && holds && guard.isCalm(step)) {
-      good = Optional.of(new Good(step, model.state()));
-      changedSinceGood = false;
+      good.keep(step);
     }
     lastKl = kl;
     lastAgreement = agreement;

@@ -14,6 +14,7 @@ import io.reflux.trainer.IntakeJournal.Entry;
 import io.reflux.trainer.IntakeJournal.Run;
 import io.reflux.trainer.Pipeline.Sample;
 import io.reflux.trainer.SnapshotMaker.Candidate;
+import io.reflux.trainer.watch.Happening.Kind;
 import io.reflux.trainer.watch.RunWatch;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -26,6 +27,7 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.errors.RetriableException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 /**
  * The training thread: labels in, steps, checkpoints, snapshots handed over, progress out. All but
@@ -336,7 +338,9 @@ final class TrainingLoop implements AutoCloseable {
     meters.stepped(step.losses().rows(), skipped);
     meters.staleRollouts().increment(step.droppedStale());
     for (StudentTraining.Note note : step.notes()) {
-      log.warn("Step {}: {}", training.stepsDone(), note.text());
+      boolean bad = note.kind() == Kind.SKIPPED || note.kind() == Kind.REWOUND;
+      log.atLevel(bad ? Level.WARN : Level.INFO)
+          .log("Step {}: {}", training.stepsDone(), note.text());
       watch.happened(note.kind(), training.stepsDone(), note.text());
     }
     if (redo.isEmpty() && training.studentVersion() != writing) {
