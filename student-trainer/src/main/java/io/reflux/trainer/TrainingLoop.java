@@ -63,6 +63,7 @@ final class TrainingLoop implements AutoCloseable {
   private long lastCheckpointNanos;
   private long lastCheckpointStep;
   private long writing = StudentVersions.NONE;
+  private long readAgainNanos;
   private long rolloutsTrained;
   private long idleNanos;
 
@@ -148,6 +149,7 @@ final class TrainingLoop implements AutoCloseable {
             pipeline(),
             Utilisation.of(config, student.config()),
             now);
+    readAgainNanos = now;
     lastSnapshotNanos = now;
     lastCheckpointNanos = now;
     lastSnapshotStep = training.stepsDone();
@@ -225,8 +227,9 @@ final class TrainingLoop implements AutoCloseable {
   void turn() {
     if (redo.isEmpty()) {
       reading(this::takeIn);
-      // Kafka being away keeps nobody from training on what is held.
-      if (training.canStep()) {
+      // Kafka being away keeps nobody from training on what is held. A stop may have cut short what
+      // this step is to have before it: the next start takes in the rest.
+      if (training.canStep() && stopping.getCount() > 0) {
         checkpoints.note(training.stepsDone() + 1, intake.takeRuns());
         // Only now: a restart redoes what is noted, and offers nothing again.
         intake.takePrompts().forEach(rollouts::offer);
@@ -239,6 +242,12 @@ final class TrainingLoop implements AutoCloseable {
   }
 
   private void reading(Runnable read) {
+    if (System.nanoTime() - readAgainNanos < 0) {
+      if (!training.canStep() || !redo.isEmpty()) {
+        pause();
+      }
+      return;
+    }
     try {
       read.run();
       meters.labelsLag(intake.softLabelsLag());
@@ -429,12 +438,13 @@ final class TrainingLoop implements AutoCloseable {
   private void waitForKafka(RuntimeException problem) {
     log.warn("Labels cannot be read for now: {}", problem.getMessage());
     health.notReady(LABELS, problem.getMessage());
-    pause();
+    readAgainNanos = System.nanoTime() + WAIT_FOR_KAFKA.toNanos();
   }
 
   private void pause() {
     try {
-      boolean stopped = stopping.await(WAIT_FOR_KAFKA.toMillis(), TimeUnit.MILLISECONDS);
+      long nanos = Math.max(0, readAgainNanos - System.nanoTime());
+      boolean stopped = stopping.await(nanos, TimeUnit.NANOSECONDS);
       log.debug("stopped meanwhile: {}", stopped);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

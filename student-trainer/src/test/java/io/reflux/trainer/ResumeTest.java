@@ -81,6 +81,32 @@ class ResumeTest {
   }
 
   @Test
+  void noMoreDoesAStop() {
+    KafkaClients clients = clients("stopped.");
+    clients.createTopics();
+    labelled.publish(clients, 0, 400);
+    List<String> uninterrupted = new ArrayList<>();
+    run(clients, directory.resolve("undisturbed"), Map.of(), 0, STEPS, uninterrupted);
+    Path stopped = directory.resolve("stopped");
+    List<String> weights = new ArrayList<>();
+    for (int step = 3; step <= STEPS; step += 4) {
+      run(clients, stopped, Map.of(), weights.size(), step, weights);
+      try (TrainingLoop loop = open(clients, stopped, Map.of())) {
+        while (loop.stepsDone() < step) {
+          loop.turn();
+        }
+        loop.stop();
+        // What it takes in while it stops belongs to the next step, which is not done any more.
+        loop.turn();
+        assertThat(loop.stepsDone()).isEqualTo(step);
+        loop.run();
+      }
+    }
+    run(clients, stopped, Map.of(), weights.size(), STEPS, weights);
+    assertThat(weights).isEqualTo(uninterrupted);
+  }
+
+  @Test
   void whateverADropLeavesBetweenTwoStepsIsGoneOnFrom() throws IOException {
     KafkaClients clients = clients("copies.");
     clients.createTopics();

@@ -99,7 +99,8 @@ public final class TrainKillsBenchmark implements Benchmark {
           .count("runs_that_differ", (lyingSame ? 0 : 1) + (liveSame ? 0 : 1));
     }
     return result
-        .condition("trainer", "a JVM of its own, checkpoints each 0.5 s, snapshots each 2 s")
+        .condition(
+            "trainer", "a JVM of its own, checkpoints each 9 steps and with the snapshots each 5 s")
         .condition("kill", "SIGKILL, at a random moment of a step; one in 4 around start-up")
         .condition("labels_in_kafka", size.labels())
         .condition("live_requests_ahead_of_labels", size.backlog())
@@ -187,13 +188,14 @@ public final class TrainKillsBenchmark implements Benchmark {
     private TrainerRuns runs(String prefix, Map<String, String> changes) {
       Map<String, String> settings = new HashMap<>();
       settings.put("teacher", teacher.toString());
-      settings.put("batch-tokens", "1024");
+      settings.put("batch-tokens", "512");
       settings.put("intake-sequences", "16");
       settings.put("max-reuse", "1000000");
       settings.put("validation-steps", "10");
       settings.put("rollout-max-tokens", "16");
-      settings.put("checkpoint-interval", "PT0.5S");
-      settings.put("snapshot-interval", "PT2S");
+      // A kill leaves some steps to be done again; snapshots bring checkpoints of their own.
+      settings.put("checkpoint-steps", "9");
+      settings.put("snapshot-interval", "PT5S");
       settings.put("http.port", "-1");
       settings.putAll(changes);
       return new TrainerRuns(stack, prefix, settings, size.steps());
