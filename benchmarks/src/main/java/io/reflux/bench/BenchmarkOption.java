@@ -9,7 +9,15 @@ public enum BenchmarkOption {
   /** The teacher's directory; a benchmark that takes it needs it. */
   TEACHER("--teacher"),
   /** Where to draw the figures. */
-  PLOT("--plot");
+  PLOT("--plot"),
+  /** The directory of text to learn from. */
+  DATA("--data"),
+  /** How many seeds to repeat it with. */
+  SEEDS("--seeds"),
+  /** How long to go on. */
+  DURATION("--duration"),
+  /** Where to keep what is finished, so that the same command goes on from there. */
+  WORK("--work");
 
   private final String flag;
 

@@ -4,7 +4,10 @@ import io.reflux.bench.kills.ScoreKillsBenchmark;
 import io.reflux.bench.kills.TrainKillsBenchmark;
 import io.reflux.bench.labels.LabelFuzzBenchmark;
 import io.reflux.bench.labels.LabelsBenchmark;
+import io.reflux.bench.recipe.RecipeBenchmark;
 import io.reflux.bench.score.ScoreBenchmark;
+import io.reflux.bench.soak.SoakBenchmark;
+import io.reflux.bench.train.TrainBenchmark;
 import java.util.List;
 
 /** Every benchmark of this build. */
@@ -19,6 +22,9 @@ public final class Benchmarks {
         new LabelFuzzBenchmark(),
         new ScoreBenchmark(),
         new ScoreKillsBenchmark(),
-        new TrainKillsBenchmark());
+        new TrainKillsBenchmark(),
+        new TrainBenchmark(),
+        new RecipeBenchmark(),
+        new SoakBenchmark());
   }
 }

@@ -52,6 +52,21 @@ public final class ChildJvm implements AutoCloseable {
     return process.waitFor(time, unit);
   }
 
+  /** Whether it has not ended. */
+  public boolean isAlive() {
+    return process.isAlive();
+  }
+
+  /** Its number on this machine. */
+  public long pid() {
+    return process.pid();
+  }
+
+  /** Ends its standard input, which tells a main class that reads it to end in good order. */
+  public void endInput() throws IOException {
+    process.getOutputStream().close();
+  }
+
   /** The code it ended with. */
   public int exitCode() {
     return process.exitValue();

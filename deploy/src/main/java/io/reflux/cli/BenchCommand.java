@@ -10,12 +10,14 @@ import io.reflux.bench.BenchmarkOptions;
 import io.reflux.bench.Benchmarks;
 import io.reflux.bench.Result;
 import io.reflux.bench.WorkFolder;
+import io.reflux.config.Settings;
 import io.reflux.run.BundledTeacher;
 import io.reflux.schemas.service.RefluxException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -66,8 +68,34 @@ final class BenchCommand implements Callable<Integer> {
       description = "score, score-kills, train-kills: the teacher (default: the bundled one).")
   private Path teacher;
 
-  @Option(names = "--plot", paramLabel = "FILE", description = "labels: draw them here, as SVG.")
+  @Option(
+      names = "--plot",
+      paramLabel = "FILE",
+      description = "labels, recipe, soak: draw them here, as SVG.")
   private Path plot;
+
+  @Option(
+      names = "--data",
+      paramLabel = "DIR",
+      description =
+          "recipe: clinc150.train.jsonl, clinc150.test.jsonl and banking77.train.jsonl (default:"
+              + " generated requests).")
+  private Path data;
+
+  @Option(names = "--seeds", paramLabel = "N", description = "recipe: how many seeds an arm.")
+  private Integer seeds;
+
+  @Option(
+      names = "--duration",
+      paramLabel = "TIME",
+      description = "soak: how long to go on, as 90s, 2h or PT2H.")
+  private String duration;
+
+  @Option(
+      names = "--work",
+      paramLabel = "DIR",
+      description = "recipe: keep the teacher and finished arms here, and go on from them.")
+  private Path work;
 
   @Option(names = "--json", paramLabel = "FILE", description = "Also write the figures here.")
   private Path json;
@@ -89,19 +117,18 @@ final class BenchCommand implements Callable<Integer> {
     requireTaken(benchmark, BenchmarkOption.KILLS, kills);
     requireTaken(benchmark, BenchmarkOption.TEACHER, teacher);
     requireTaken(benchmark, BenchmarkOption.PLOT, plot);
+    requireTaken(benchmark, BenchmarkOption.DATA, data);
+    requireTaken(benchmark, BenchmarkOption.SEEDS, seeds);
+    requireTaken(benchmark, BenchmarkOption.DURATION, duration);
+    requireTaken(benchmark, BenchmarkOption.WORK, work);
     Result result;
     try (WorkFolder folder = WorkFolder.create("reflux-bench-")) {
       boolean bundled = teacher == null && benchmark.options().contains(BenchmarkOption.TEACHER);
       BenchmarkOptions options =
-          new BenchmarkOptions(
-              quick,
-              seed,
-              cases == null ? OptionalLong.empty() : OptionalLong.of(cases),
-              kills == null ? OptionalInt.empty() : OptionalInt.of(kills),
+          options(
               bundled
                   ? Optional.of(BundledTeacher.unpack(folder.path()))
-                  : Optional.ofNullable(teacher),
-              Optional.ofNullable(plot));
+                  : Optional.ofNullable(teacher));
       result = benchmark.run(options, spec.commandLine().getErr());
     }
     print(result, out);
@@ -112,6 +139,28 @@ final class BenchCommand implements Callable<Integer> {
       throw new RefluxException("bench " + name + ": " + String.join("; ", result.failures()));
     }
     return 0;
+  }
+
+  private BenchmarkOptions options(Optional<Path> teacherDirectory) {
+    return new BenchmarkOptions(
+        quick,
+        seed,
+        cases == null ? OptionalLong.empty() : OptionalLong.of(cases),
+        kills == null ? OptionalInt.empty() : OptionalInt.of(kills),
+        teacherDirectory,
+        Optional.ofNullable(plot),
+        Optional.ofNullable(data),
+        seeds == null ? OptionalInt.empty() : OptionalInt.of(seeds),
+        Optional.ofNullable(duration).map(BenchCommand::time),
+        Optional.ofNullable(work));
+  }
+
+  private static Duration time(String text) {
+    try {
+      return Settings.parseDuration(text);
+    } catch (IllegalArgumentException e) {
+      throw new RefluxException("--duration: " + e.getMessage(), e);
+    }
   }
 
   private Benchmark benchmark() {

@@ -6,9 +6,6 @@ import io.reflux.bench.BenchmarkOptions;
 import io.reflux.bench.Result;
 import java.io.PrintWriter;
 import java.io.Writer;
-import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 
 class LabelFuzzBenchmarkTest {
@@ -25,15 +22,7 @@ class LabelFuzzBenchmarkTest {
 
   private static Result fuzz(long cases) throws Exception {
     return new LabelFuzzBenchmark()
-        .run(
-            new BenchmarkOptions(
-                true,
-                1,
-                OptionalLong.of(cases),
-                OptionalInt.empty(),
-                Optional.empty(),
-                Optional.empty()),
-            new PrintWriter(Writer.nullWriter()));
+        .run(BenchmarkOptions.of(true).withCases(cases), new PrintWriter(Writer.nullWriter()));
   }
 
   private static double value(Result result, String key) {

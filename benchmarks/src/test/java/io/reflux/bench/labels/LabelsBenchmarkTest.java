@@ -8,9 +8,6 @@ import io.reflux.bench.Result;
 import java.io.PrintWriter;
 import java.io.Writer;
 import java.nio.file.Path;
-import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.OptionalLong;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,15 +21,7 @@ class LabelsBenchmarkTest {
     Path plot = folder.resolve("plots/labels.svg");
     Result result =
         new LabelsBenchmark(new LabelsBenchmark.Size(3000, 6, 2, 2, 1))
-            .run(
-                new BenchmarkOptions(
-                    true,
-                    1,
-                    OptionalLong.empty(),
-                    OptionalInt.empty(),
-                    Optional.empty(),
-                    Optional.of(plot)),
-                new PrintWriter(Writer.nullWriter()));
+            .run(BenchmarkOptions.of(true).withPlot(plot), new PrintWriter(Writer.nullWriter()));
     assertThat(result.figures())
         .containsKeys(
             "topk50_bytes_per_token",

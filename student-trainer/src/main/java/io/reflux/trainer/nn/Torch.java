@@ -44,7 +44,12 @@ public final class Torch {
     return Engine.getEngine("PyTorch").getVersion();
   }
 
-  static NDManager newManager(String device) {
+  /**
+   * A room for tensors on a device, with nothing in it.
+   *
+   * @param device {@code cpu} or {@code cuda[:N]}
+   */
+  public static NDManager newManager(String device) {
     start();
     return Engine.getEngine("PyTorch").newBaseManager(Devices.find(device));
   }
@@ -53,7 +58,7 @@ public final class Torch {
    * Makes the calling thread fit to train: gradient mode, the graph optimiser (which would compile
    * anew for every batch shape) and OpenMP's thread count all belong to the thread.
    */
-  static void prepareThread(int threads) {
+  public static void prepareThread(int threads) {
     JniUtils.setGradMode(true);
     JniUtils.setGraphExecutorOptimize(false);
     JniUtils.setNumThreads(threads);

@@ -13,18 +13,21 @@ import ai.djl.ndarray.types.Shape;
  * next collection and trains wrong without a word. Every tensor made here owns its memory: the
  * alias is copied before anybody sees it, and stays reachable through its manager until then.
  */
-final class TorchArrays {
+public final class TorchArrays {
   private TorchArrays() {}
 
-  static NDArray floats(NDManager manager, float[] values, long... shape) {
+  /** A float32 tensor of its own. */
+  public static NDArray floats(NDManager manager, float[] values, long... shape) {
     return owned(manager.create(values, new Shape(shape)));
   }
 
-  static NDArray longs(NDManager manager, long[] values, long... shape) {
+  /** An int64 tensor of its own. */
+  public static NDArray longs(NDManager manager, long[] values, long... shape) {
     return owned(manager.create(values, new Shape(shape)));
   }
 
-  static NDArray doubles(NDManager manager, double... values) {
+  /** A float64 vector of its own. */
+  public static NDArray doubles(NDManager manager, double... values) {
     return owned(manager.create(values, new Shape(values.length)));
   }
 
@@ -32,7 +35,8 @@ final class TorchArrays {
     return owned(manager.create(values, new Shape(rows, columns)));
   }
 
-  static NDArray zeros(NDManager manager, long elements) {
+  /** A float32 vector of zeros. */
+  public static NDArray zeros(NDManager manager, long elements) {
     return manager.zeros(new Shape(elements), DataType.FLOAT32);
   }
 

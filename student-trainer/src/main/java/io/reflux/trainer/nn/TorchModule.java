@@ -20,9 +20,9 @@ import java.util.zip.ZipOutputStream;
  * A TorchScript module that exists only as source: no parameters, only methods from tensors to a
  * tensor. The file format is PyTorch's zip archive with a pickled, empty object.
  */
-final class TorchModule implements AutoCloseable {
+public final class TorchModule implements AutoCloseable {
   /** Name that the source's class must have. */
-  static final String CLASS_NAME = "Kernels";
+  public static final String CLASS_NAME = "Kernels";
 
   private final PtSymbolBlock block;
   private final NDManager manager;
@@ -33,7 +33,7 @@ final class TorchModule implements AutoCloseable {
    * @param source of {@code code/__torch__.py}
    * @throws ai.djl.engine.EngineException with TorchScript's own message if it does not compile
    */
-  TorchModule(NDManager manager, String source) {
+  public TorchModule(NDManager manager, String source) {
     this.manager = manager;
     try (ByteArrayInputStream archive = new ByteArrayInputStream(archive(source))) {
       this.block = JniUtils.loadModule((PtNDManager) manager, archive, false, false);
@@ -48,7 +48,7 @@ final class TorchModule implements AutoCloseable {
    * @param arguments in the method's order; each gets a name as a side effect
    * @return the tensor it returns, for the caller to close
    */
-  NDArray call(String method, NDArray... arguments) {
+  public NDArray call(String method, NDArray... arguments) {
     // A dummy array of this name is how DJL lets a caller choose the method.
     try (NDArray choice = manager.zeros(new Shape(1))) {
       NDList inputs = new NDList(arguments.length + 1);

@@ -1,0 +1,48 @@
+package io.reflux.bench.soak;
+
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.reflux.bench.kafka.Configs;
+import io.reflux.trainer.TrainerService;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.HashMap;
+import java.util.Map;
+
+/** A trainer in a process of its own. */
+final class SoakTrainer {
+  private SoakTrainer() {}
+
+  /**
+   * Trains until its standard input ends.
+   *
+   * @param arguments broker, prefix, registry, then settings of the trainer as KEY=VALUE
+   */
+  public static void main(String[] arguments) throws IOException {
+    Map<String, String> settings = new HashMap<>();
+    for (int i = 3; i < arguments.length; i++) {
+      int equals = arguments[i].indexOf('=');
+      settings.put(arguments[i].substring(0, equals), arguments[i].substring(equals + 1));
+    }
+    TrainerService trainer =
+        new TrainerService(
+            Configs.trainer(settings),
+            Configs.clients(arguments[0], arguments[1], arguments[2]),
+            new SimpleMeterRegistry());
+    trainer.start();
+    var unused =
+        trainer
+            .termination()
+            .whenComplete(
+                (done, failure) -> {
+                  if (failure != null) {
+                    // Nobody else says why: the log of this process is the benchmark's.
+                    failure.printStackTrace();
+                    Runtime.getRuntime().halt(1);
+                  }
+                });
+    // The other end is the benchmark's process.
+    System.in.transferTo(OutputStream.nullOutputStream());
+    trainer.close();
+    Runtime.getRuntime().halt(0);
+  }
+}
