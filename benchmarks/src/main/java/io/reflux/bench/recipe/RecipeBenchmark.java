@@ -28,7 +28,6 @@ import java.util.stream.LongStream;
 
 /** Students of one shape and one compute budget, trained in the recipe's ways and in others. */
 public final class RecipeBenchmark implements Benchmark {
-  /** Epochs come to an end sooner if the held-out loss is not what matters then. */
   private static final double TEACHER_LEARNING_RATE = 2e-3;
 
   private static final String TEXT = "text";

@@ -94,7 +94,7 @@ record RecipeReport(RecipeSize size, Arms arms, Map<String, Double> rates) {
     for (String key : keys) {
       columns.add(key);
       if (seeds > 1) {
-        columns.add("±");
+        columns.add(key + "_sd");
       }
     }
     List<List<Object>> rows = new ArrayList<>();
@@ -131,6 +131,8 @@ record RecipeReport(RecipeSize size, Arms arms, Map<String, Double> rates) {
                     + " and the teacher not counted")
                 .formatted(size.tokens(), size.textTokens()))
         .condition("learning_rates", rates.toString())
-        .condition("spread", "± is the standard deviation over seeds; a figure's own is its range");
+        .condition(
+            "spread",
+            "_sd is the standard deviation over seeds; a figure's own spread is its range");
   }
 }
