@@ -12,7 +12,8 @@ public final class LengthBuckets {
   private LengthBuckets() {}
 
   /**
-   * All sequences, each once, in random batches in random order.
+   * All sequences, each once, in as few batches as the order allows, all about as large: a small
+   * remainder would move the weights as far as a whole batch, by the noise of its few sequences.
    *
    * @param batchTokens tokens of a batch at most, unless one sequence alone is longer
    */
@@ -20,7 +21,18 @@ public final class LengthBuckets {
       List<TrainingSequence> sequences, int batchTokens, Random random) {
     List<TrainingSequence> order = new ArrayList<>(sequences);
     Collections.shuffle(order, random);
-    return inOrder(order, batchTokens);
+    int most = inOrder(order, batchTokens).size();
+    int tooFew = 0;
+    int enough = batchTokens;
+    while (enough - tooFew > 1) {
+      int middle = tooFew + (enough - tooFew) / 2;
+      if (inOrder(order, middle).size() > most) {
+        tooFew = middle;
+      } else {
+        enough = middle;
+      }
+    }
+    return inOrder(order, enough);
   }
 
   /**

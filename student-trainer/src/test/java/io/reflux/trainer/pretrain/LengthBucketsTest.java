@@ -29,12 +29,43 @@ class LengthBucketsTest {
       for (List<TrainingSequence> batch : batches) {
         assertThat(batch.size() == 1 || tokens(batch) <= batchTokens).isTrue();
       }
-      for (int i = 1; i < batches.size(); i++) {
-        // No two that follow each other would have fitted together.
-        assertThat(tokens(batches.get(i - 1)) + batches.get(i).get(0).tokenIds().length)
-            .isGreaterThan(batchTokens);
-      }
+      assertThat(batches).hasSize(fewest(inOrder(batches), batchTokens));
     }
+  }
+
+  @Property(tries = 100)
+  void noBatchOfAShuffleCouldBeSmallerUnlessThereWereMore(
+      @ForAll @Size(min = 1, max = 300) List<@IntRange(min = 2, max = 200) Integer> lengths,
+      @ForAll @IntRange(min = 200, max = 2000) int batchTokens,
+      @ForAll long seed) {
+    List<TrainingSequence> sequences = new ArrayList<>();
+    lengths.forEach(length -> sequences.add(TrainingSequence.of(new int[length])));
+    List<List<TrainingSequence>> batches =
+        LengthBuckets.shuffled(sequences, batchTokens, new Random(seed));
+    int largest = batches.stream().mapToInt(LengthBucketsTest::tokens).max().orElseThrow();
+    int longest = lengths.stream().mapToInt(length -> length).max().orElseThrow();
+    if (largest > longest) {
+      assertThat(fewest(inOrder(batches), largest - 1)).isGreaterThan(batches.size());
+    }
+  }
+
+  private static List<TrainingSequence> inOrder(List<List<TrainingSequence>> batches) {
+    return batches.stream().flatMap(List::stream).toList();
+  }
+
+  /** Batches that sequences need in this order: each takes what fits. */
+  private static int fewest(List<TrainingSequence> sequences, int batchTokens) {
+    int batches = 0;
+    long room = 0;
+    for (TrainingSequence sequence : sequences) {
+      int length = sequence.tokenIds().length;
+      if (batches == 0 || length > room) {
+        batches++;
+        room = batchTokens;
+      }
+      room -= length;
+    }
+    return batches;
   }
 
   private static int tokens(List<TrainingSequence> batch) {
