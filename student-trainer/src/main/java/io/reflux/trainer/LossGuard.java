@@ -7,10 +7,11 @@ import java.util.List;
 import java.util.stream.DoubleStream;
 
 /**
- * Tells a step whose loss is out of bounds: median plus a multiple of the median absolute deviation
- * of the latest steps. Both ignore up to half of what they are made of, so spikes do not widen the
- * bound; a level that stays becomes usual once it has filled half of the window. The mean of fewer
- * rows than usual varies by more, and its bound is wider by the root of that.
+ * Tells a step whose loss, or gradient norm, is out of bounds: median plus a multiple of the median
+ * absolute deviation of the latest steps. Both ignore up to half of what they are made of, so
+ * spikes do not widen the bound; a level that stays becomes usual once it has filled half of the
+ * window. The mean of fewer rows than usual varies by more, and its bound is wider by the root of
+ * that.
  */
 final class LossGuard {
   private static final int WINDOW = 32;
@@ -28,13 +29,26 @@ final class LossGuard {
   private static final double LEAST_NATS = 0.5;
 
   private final double threshold;
+  private final double least;
   private final Deque<Seen> steps = new ArrayDeque<>();
+
+  private LossGuard(double threshold, double least) {
+    this.threshold = threshold;
+    this.least = least;
+  }
 
   /**
    * @param threshold in standard deviations; 0 bounds nothing
    */
-  LossGuard(double threshold) {
-    this.threshold = threshold;
+  static LossGuard ofLosses(double threshold) {
+    return new LossGuard(threshold, LEAST_NATS);
+  }
+
+  /**
+   * @param threshold in standard deviations; 0 bounds nothing
+   */
+  static LossGuard ofNorms(double threshold) {
+    return new LossGuard(threshold, 0);
   }
 
   /** What a step of as many rows as usual should not exceed; infinite if that is not known yet. */
@@ -50,8 +64,8 @@ final class LossGuard {
     double median = median(steps.stream().mapToDouble(Seen::loss));
     double deviation = median(steps.stream().mapToDouble(seen -> Math.abs(seen.loss() - median)));
     double usualRows = median(steps.stream().mapToDouble(Seen::rows));
-    double least = Math.max(LEAST_SHARE * Math.abs(median), LEAST_NATS);
-    double width = Math.max(threshold * NORMAL * deviation, least);
+    double narrowest = Math.max(LEAST_SHARE * Math.abs(median), least);
+    double width = Math.max(threshold * NORMAL * deviation, narrowest);
     return median + width * Math.sqrt(Math.max(1, usualRows / rows));
   }
 

@@ -17,10 +17,14 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 
 /**
- * Keeps the student from what would hurt it: tells steps whose loss is not finite or out of bounds,
- * finds the sequences that make it so, and counts how often that happens. What is fresh, what was
+ * Keeps the student from what would hurt it: tells steps that are not finite or out of bounds,
+ * finds the sequences that make them so, and counts how often that happens. What is fresh, what was
  * trained on before, and rollouts have bounds of their own, since what is usual for one is not for
  * the others.
+ *
+ * <p>A loss out of bounds alone is no harm, and may be all that there is to learn: a request of a
+ * kind that never came before looks just so. It counts only where it also turns the weights more
+ * than usual, by a gradient whose norm is out of its own bounds.
  */
 final class StepGuard {
   /** Steps that are looked back on. */
@@ -31,11 +35,15 @@ final class StepGuard {
 
   private static final double LEAST_TOLERANCE = 1e-3;
 
+  /** Name of the norms among what has been seen of losses, by origin. */
+  private static final String NORMS = "gradient norm";
+
   /** At most one in so many sequences of a step is quarantined. */
   private static final int MOST_CULPRITS = 4;
 
   private final int rewindAfter;
   private final SortedMap<String, LossGuard> guards = new TreeMap<>();
+  private final LossGuard norms;
   private final Quarantine quarantine;
   private final Deque<Long> strikes = new ArrayDeque<>();
 
@@ -43,8 +51,9 @@ final class StepGuard {
     this.rewindAfter = config.rewindAfter();
     for (String origin :
         List.of(StudentTraining.FRESH, StudentTraining.REPLAYED, StudentTraining.ROLLOUT)) {
-      guards.put(origin, new LossGuard(config.spikeThreshold()));
+      guards.put(origin, LossGuard.ofLosses(config.spikeThreshold()));
     }
+    this.norms = LossGuard.ofNorms(config.spikeThreshold());
     this.quarantine = new Quarantine(config.recentSize(), quarantineBytes);
   }
 
@@ -54,6 +63,8 @@ final class StepGuard {
    * @param excesses of origins whose loss is not finite or out of bounds; empty if all is well
    */
   record Verdict(SortedMap<String, Excess> excesses) {
+    private static final Verdict SOUND = new Verdict(new TreeMap<>());
+
     boolean isSound() {
       return excesses.isEmpty();
     }
@@ -79,8 +90,12 @@ final class StepGuard {
   /** A loss and the bound that it does not keep, nats a row. */
   record Excess(double loss, double bound) {}
 
-  /** Judges a step, and takes note of it. */
-  Verdict judge(Losses losses) {
+  /**
+   * Judges a step, and takes note of it.
+   *
+   * @param norm of its gradient before clipping
+   */
+  Verdict judge(Losses losses, double norm) {
     SortedMap<String, Excess> excesses = new TreeMap<>();
     guards.forEach(
         (origin, guard) -> {
@@ -96,7 +111,12 @@ final class StepGuard {
             guard.observe(loss, of.distilledRows());
           }
         });
-    return new Verdict(excesses);
+    boolean harmless = norm <= norms.bound();
+    if (Double.isFinite(norm)) {
+      norms.observe(norm, 1);
+    }
+    Verdict verdict = new Verdict(excesses);
+    return harmless && verdict.isFinite() ? Verdict.SOUND : verdict;
   }
 
   /**
@@ -204,6 +224,7 @@ final class StepGuard {
   /** Learns anew what is usual. */
   void forget() {
     guards.values().forEach(LossGuard::clear);
+    norms.clear();
     strikes.clear();
   }
 
@@ -223,12 +244,14 @@ final class StepGuard {
   Guards state() {
     SortedMap<String, List<Seen>> latest = new TreeMap<>();
     guards.forEach((origin, guard) -> latest.put(origin, guard.state()));
+    latest.put(NORMS, norms.state());
     return new Guards(latest, List.copyOf(strikes));
   }
 
   void restore(Guards state, List<Quarantined> quarantined) {
     guards.forEach(
         (origin, guard) -> guard.restore(state.latest().getOrDefault(origin, List.of())));
+    norms.restore(state.latest().getOrDefault(NORMS, List.of()));
     strikes.clear();
     strikes.addAll(state.strikes());
     quarantine.restore(quarantined);

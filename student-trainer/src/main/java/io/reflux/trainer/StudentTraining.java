@@ -220,16 +220,15 @@ public final class StudentTraining implements AutoCloseable {
     double rate = learningRate.at(step);
     Losses losses = lessons.accumulate(drawn);
     Outcome outcome;
-    double norm;
-    StepGuard.Verdict verdict = guard.judge(losses);
+    double norm = model.gradientNorm();
+    StepGuard.Verdict verdict = guard.judge(losses, norm);
     if (verdict.isSound()) {
-      norm = model.update(rate);
+      model.update(rate);
       outcome = Double.isFinite(norm) ? Outcome.TRAINED : Outcome.NOT_FINITE;
       if (outcome == Outcome.TRAINED) {
         good.learned();
       }
     } else {
-      norm = model.gradientNorm();
       model.discard();
       outcome = verdict.isFinite() ? Outcome.SPIKE : Outcome.NOT_FINITE;
     }

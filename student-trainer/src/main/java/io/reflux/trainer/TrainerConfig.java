@@ -72,8 +72,8 @@ public interface TrainerConfig {
   double maxGradientNorm();
 
   /**
-   * A step whose loss is so many robust standard deviations above the usual is skipped, and its
-   * worst sequences are quarantined; 0 skips only what is not finite.
+   * A step whose loss and gradient norm are both so many robust standard deviations above the usual
+   * is skipped, and its worst sequences are quarantined; 0 skips only what is not finite.
    */
   @WithDefault("8")
   double spikeThreshold();

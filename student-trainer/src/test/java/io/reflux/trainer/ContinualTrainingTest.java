@@ -85,6 +85,23 @@ class ContinualTrainingTest {
   }
 
   @Test
+  void aSequenceOfAKindThatNeverCameBeforeIsLearnedFrom() {
+    try (StudentTraining training = training(Map.of("batch-tokens", "2048"))) {
+      learn(training, 80);
+      double usual = 0;
+      while (training.freshSize() > 0) {
+        usual = training.step().losses(StudentTraining.FRESH).meanKl();
+      }
+      training.learnFrom(OTHER.sequence("new", new Random(3)));
+      Step step = training.step();
+      // Far out of the bounds of losses, but among so many it turns the weights no more than usual.
+      assertThat(step.losses(StudentTraining.FRESH).meanKl()).isGreaterThan(usual + 2);
+      assertThat(step.outcome()).isEqualTo(Outcome.TRAINED);
+      assertThat(training.quarantineSize()).isZero();
+    }
+  }
+
+  @Test
   void aSequenceWithoutALossThatIsANumberIsSetAside() {
     try (StudentTraining training = training(Map.of("spike-threshold", "0"))) {
       learn(training, 30);

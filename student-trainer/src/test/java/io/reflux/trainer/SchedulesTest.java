@@ -113,7 +113,7 @@ class SchedulesTest {
   @Test
   void aThresholdOfZeroDetectsAndBoundsNothing() {
     DriftDetector detector = new DriftDetector(0);
-    LossGuard guard = new LossGuard(0);
+    LossGuard guard = LossGuard.ofLosses(0);
     for (int i = 0; i < 200; i++) {
       assertThat(detector.observe(i < 100 ? 0 : 1e9, 500)).isFalse();
       guard.observe(0.3, 500);
@@ -123,7 +123,7 @@ class SchedulesTest {
 
   @Test
   void theBoundIsMedianPlusDeviations() {
-    LossGuard guard = new LossGuard(8);
+    LossGuard guard = LossGuard.ofLosses(8);
     List<Double> losses = new ArrayList<>();
     for (int i = 0; i < 15; i++) {
       losses.add(1 + 0.1 * (i - 7));
@@ -141,7 +141,7 @@ class SchedulesTest {
 
   @Test
   void aLevelThatStaysBecomesUsual() {
-    LossGuard guard = new LossGuard(8);
+    LossGuard guard = LossGuard.ofLosses(8);
     for (int i = 0; i < 32; i++) {
       guard.observe(0.3 + 0.01 * (i % 2), 500);
     }
