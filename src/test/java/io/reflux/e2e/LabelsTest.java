@@ -140,7 +140,7 @@ class LabelsTest {
 
     assertThat(refusals()).isEmpty();
     assertThat(figure("validation_kl")).allMatch(Double::isFinite);
-    assertThat(progress()).allMatch(p -> Double.isFinite(p.getLoss()));
+    assertLossOfAllThatWasTrained();
     assertOneWholeLabelEach(teacher, LabelEncoding.SAMPLED);
     for (Received<SoftLabels> label : LoopTopics.readAll(clients, Topics.ROLLOUT_LABELS)) {
       assertWhole(label.value(), teacher, LabelEncoding.SAMPLED);
@@ -152,6 +152,19 @@ class LabelsTest {
     SnapshotManifest newest = snapshots().get(snapshots().size() - 1);
     assertThat(newest.getQuality()).containsKeys("kl", "agreement").doesNotContainKey("acceptance");
     assertThat(newest.getQuality().values()).allMatch(Double::isFinite);
+  }
+
+  /**
+   * A number in every record since whose predecessor anything was trained, unknown in all others.
+   */
+  private void assertLossOfAllThatWasTrained() {
+    long tokens = 0;
+    for (TrainingProgress record : progress()) {
+      boolean trained = record.getTokens() > tokens;
+      assertThat(Double.isFinite(record.getLoss())).as("%s", record).isEqualTo(trained);
+      tokens = record.getTokens();
+    }
+    assertThat(tokens).isPositive();
   }
 
   @Test
