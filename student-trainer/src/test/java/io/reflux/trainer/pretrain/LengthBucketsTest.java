@@ -31,6 +31,12 @@ class LengthBucketsTest {
       }
       assertThat(batches).hasSize(fewest(inOrder(batches), batchTokens));
     }
+    List<List<TrainingSequence>> parts = LengthBuckets.cut(sequences, batchTokens);
+    for (int i = 1; i < parts.size(); i++) {
+      // No two that follow each other would have fitted together.
+      assertThat(tokens(parts.get(i - 1)) + parts.get(i).get(0).tokenIds().length)
+          .isGreaterThan(batchTokens);
+    }
   }
 
   @Property(tries = 100)
