@@ -42,7 +42,14 @@ import java.util.concurrent.atomic.AtomicReference;
 /** The loop for a long time, with traffic that shifts on the way. */
 public final class SoakBenchmark implements Benchmark {
   private static final List<String> TRAINER_FLAGS =
-      List.of("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=256m");
+      List.of(
+          "-Xms256m",
+          "-Xmx512m",
+          "-XX:+UseSerialGC",
+          "-XX:MaxDirectMemorySize=256m",
+          // As the launcher's.
+          "-XX:+IgnoreUnrecognizedVMOptions",
+          "-XX:TrimNativeHeapInterval=10000");
 
   private static final Duration FIRST_SNAPSHOT_WITHIN = Duration.ofMinutes(10);
   private static final Duration TRAINER_ENDS_WITHIN = Duration.ofMinutes(2);

@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.NavigableMap;
@@ -91,7 +90,7 @@ final class Growth {
     int fits = tries.get(second) <= size.budgetMiB() ? second : 1;
     int misses = tries.get(second) <= size.budgetMiB() ? size.most() + 1 : second;
     while (misses - fits > Math.max(1, fits / 40)) {
-      int guess = Math.max(fits + 1, Math.min(misses - 1, guess(tries)));
+      int guess = Math.max(fits + 1, Math.min(misses - 1, guess(fits, misses, tries)));
       if (attempt(way, guess, tries) <= size.budgetMiB()) {
         fits = guess;
       } else {
@@ -101,16 +100,19 @@ final class Growth {
     return fits;
   }
 
-  /** Where the line through the two tries nearest to the budget meets it. */
-  private int guess(NavigableMap<Integer, Double> tries) {
-    List<Integer> near = new ArrayList<>(tries.keySet());
-    near.sort(Comparator.comparingDouble(n -> Math.abs(tries.get(n) - size.budgetMiB())));
-    int a = near.get(0);
-    int b = near.get(1);
-    double slope = (tries.get(a) - tries.get(b)) / (a - b);
-    // One try on either side of where it should be, and the search is over.
-    double at = a + (size.budgetMiB() - tries.get(a)) / Math.max(slope, 1e-3);
-    return (int) Math.max(0, Math.min(size.most(), Math.floor(at)));
+  /**
+   * Where a line meets the budget: between the largest batch that fits and the smallest that does
+   * not, or on through the two largest while all fit. Never next to either end of a wide bracket,
+   * since peaks scatter and a line that is a little wrong would creep.
+   */
+  private int guess(int fits, int misses, NavigableMap<Integer, Double> tries) {
+    boolean bracketed = tries.containsKey(misses);
+    int a = bracketed ? fits : tries.lowerKey(fits);
+    int b = bracketed ? misses : fits;
+    double slope = (tries.get(b) - tries.get(a)) / (b - a);
+    double at = fits + (size.budgetMiB() - tries.get(fits)) / Math.max(slope, 1e-3);
+    double margin = bracketed ? 0.1 * (misses - fits) : 0;
+    return (int) Math.floor(Math.max(fits + margin, Math.min(misses - margin, at)));
   }
 
   private double attempt(Way way, int sequences, NavigableMap<Integer, Double> tries)

@@ -82,7 +82,10 @@ final class HeadSource {
   /** 1 if T is not 1. */
   static final int HOT = 9;
 
-  static final int PLAN = 10;
+  /** {@link #ROWS}, {@link Rounded} up: what the gradient's bfloat16 products are taken of. */
+  static final int PADDED_ROWS = 10;
+
+  static final int PLAN = 11;
 
   /**
    * Columns of {@code terms}, float64: kind, weight, β or α, and the logs of it and of 1 less it.
@@ -174,24 +177,31 @@ final class HeadSource {
                 _4 = torch.addmm_(dw, torch.t(z), torch.mul(hc, s))
       """;
 
-  /** Used over and over, since memory that comes anew costs more than the products. */
+  /**
+   * Used over and over, since memory that comes anew costs more than the products. Rows that are
+   * there for a known shape are zero, and so is what they come to.
+   */
   private static final String HALF_BUFFERS =
       """
           half_w = torch.to(torch.narrow(w, 0, 0, vocabulary * int(backward)), 15)
-          half_z = torch.empty([most * int(backward), vocabulary], dtype=15, device=h.device)
-          half_h = torch.empty([most, h.size(1)], dtype=15, device=h.device)
+          padded_most = int(torch.max(torch.select(steps, 1, $PADDED_ROWS)))
+          half_z = torch.empty([padded_most * int(backward), vocabulary], dtype=15, device=h.device)
+          half_h = torch.empty([padded_most, h.size(1)], dtype=15, device=h.device)
           half_dw = torch.empty([vocabulary * int(backward and trained), h.size(1)], dtype=15, device=h.device)
       """;
 
   private static final String HALF_PRODUCTS =
       """
-              g = torch.narrow(half_z, 0, 0, rows)
-              down = torch.narrow(half_h, 0, 0, rows)
-              _3 = torch.copy_(g, z)
+              padded = int(step[$PADDED_ROWS])
+              g = torch.narrow(half_z, 0, 0, padded)
+              down = torch.narrow(half_h, 0, 0, padded)
+              real = torch.narrow(half_h, 0, 0, rows)
+              _3 = torch.copy_(torch.narrow(half_z, 0, 0, rows), z)
+              _9 = torch.zero_(torch.narrow(half_z, 0, rows, padded - rows))
               _4 = torch.mm(g, half_w, out=down)
-              _5 = torch.copy_(dhc, down)
+              _5 = torch.copy_(dhc, real)
               if trained:
-                _6 = torch.copy_(down, torch.mul(hc, s))
+                _6 = torch.copy_(real, torch.mul(hc, s))
                 _7 = torch.mm(torch.t(g), down, out=half_dw)
                 _8 = torch.add_(dw, half_dw)
       """;
@@ -220,6 +230,7 @@ final class HeadSource {
     constants.put("FIRST_ROW", FIRST_ROW);
     constants.put("ROWS", ROWS);
     constants.put("BLOCK_ROWS", BLOCK_ROWS);
+    constants.put("PADDED_ROWS", PADDED_ROWS);
     constants.put("K", K);
     constants.put("FIRST_ID", FIRST_ID);
     constants.put("FIRST_DENSE", FIRST_DENSE);

@@ -116,13 +116,24 @@ final class Packing {
   /**
    * In the order of the kernel's inputs: ids [tokens], positions [tokens], groups [groups, 3] of
    * sequences, padded length and real tokens; and for the groups that have padding, one after
-   * another, the token at each padded position and the padded positions that are real.
+   * another, the token at each padded position and the padded positions that are real. Behind the
+   * tokens come a few sequences of a single token that no row asks for, so that {@link Rounded the
+   * count} is one of few.
    */
   List<NDArray> tensors(NDManager manager) {
+    int filled = Rounded.up(tokenIds.length);
+    int fillers = filled - tokenIds.length;
+    int rows = groups() + (fillers == 0 ? 0 : 1);
+    long[] table = Arrays.copyOf(groups, 3 * rows);
+    if (fillers > 0) {
+      table[groups.length] = fillers;
+      table[groups.length + 1] = 1;
+      table[groups.length + 2] = fillers;
+    }
     return List.of(
-        TorchArrays.longs(manager, tokenIds, tokenIds.length),
-        TorchArrays.longs(manager, positions, positions.length),
-        TorchArrays.longs(manager, groups, groups(), 3),
+        TorchArrays.longs(manager, Arrays.copyOf(tokenIds, filled), filled),
+        TorchArrays.longs(manager, Arrays.copyOf(positions, filled), filled),
+        TorchArrays.longs(manager, table, rows, 3),
         TorchArrays.longs(manager, spread, spread.length),
         TorchArrays.longs(manager, keep, keep.length));
   }

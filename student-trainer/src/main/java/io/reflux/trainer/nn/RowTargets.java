@@ -255,6 +255,7 @@ final class RowTargets {
         step[HeadSource.FIRST_TERM] = firstTerms[i];
         step[HeadSource.LAST_TERM] = firstTerms[i] + segment.terms.lines();
         step[HeadSource.HAS_CE] = segment.hasCrossEntropy ? 1 : 0;
+        step[HeadSource.PADDED_ROWS] = Rounded.up(to - from);
         step[HeadSource.HOT] = segment.terms.temperature() == 1 || segment.dense ? 0 : 1;
         steps.add(step);
       }
