@@ -1,6 +1,7 @@
 package io.reflux.bench.kills;
 
 import io.reflux.bench.ChildJvm;
+import io.reflux.bench.kafka.TrainerProcess;
 import io.reflux.devstack.DevStack;
 import io.reflux.schemas.kafka.KafkaConfig;
 import io.reflux.schemas.service.RefluxException;
@@ -130,7 +131,7 @@ final class TrainerRuns {
         new ArrayList<>(
             List.of(kafka.bootstrapServers(), kafka.prefix(), stack.registryConfig().url()));
     all.forEach((key, value) -> arguments.add(key + "=" + value));
-    return ChildJvm.start(KilledTrainer.class, FLAGS, arguments, log);
+    return ChildJvm.start(TrainerProcess.class, FLAGS, arguments, log);
   }
 
   /** The last step that was begun, as the journals have it; 0 before the first. */

@@ -9,6 +9,7 @@ import io.reflux.bench.Result;
 import io.reflux.bench.WorkFolder;
 import io.reflux.bench.kafka.Configs;
 import io.reflux.bench.kafka.LabelLedger;
+import io.reflux.bench.kafka.TrainerProcess;
 import io.reflux.devstack.DevStack;
 import io.reflux.producers.GeneratedTraffic;
 import io.reflux.producers.MirrorConfig;
@@ -258,7 +259,7 @@ public final class SoakBenchmark implements Benchmark {
                   "data-dir=" + folder.resolve("trainer"),
                   "http.port=-1"));
       size.trainer().forEach((key, value) -> arguments.add(key + "=" + value));
-      return ChildJvm.start(SoakTrainer.class, TRAINER_FLAGS, arguments, trainerLog);
+      return ChildJvm.start(TrainerProcess.class, TRAINER_FLAGS, arguments, trainerLog);
     }
 
     List<SoakSample> run(Duration duration, Optional<Path> plot, PrintWriter progress)

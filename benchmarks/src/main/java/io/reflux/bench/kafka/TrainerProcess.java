@@ -1,19 +1,19 @@
-package io.reflux.bench.soak;
+package io.reflux.bench.kafka;
 
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
-import io.reflux.bench.kafka.Configs;
 import io.reflux.trainer.TrainerService;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.util.HashMap;
 import java.util.Map;
 
-/** A trainer in a process of its own. */
-final class SoakTrainer {
-  private SoakTrainer() {}
+/** A trainer in a process of its own, to be watched or killed. */
+public final class TrainerProcess {
+  private TrainerProcess() {}
 
   /**
-   * Trains until its standard input ends.
+   * Trains until its last step, or until its standard input ends, as it does when whoever started
+   * it is gone.
    *
    * @param arguments broker, prefix, registry, then settings of the trainer as KEY=VALUE
    */
@@ -37,8 +37,8 @@ final class SoakTrainer {
                   if (failure != null) {
                     // Nobody else says why: the log of this process is the benchmark's.
                     failure.printStackTrace();
-                    Runtime.getRuntime().halt(1);
                   }
+                  Runtime.getRuntime().halt(failure == null ? 0 : 1);
                 });
     // The other end is the benchmark's process.
     System.in.transferTo(OutputStream.nullOutputStream());
