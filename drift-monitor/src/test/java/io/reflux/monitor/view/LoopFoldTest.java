@@ -72,11 +72,21 @@ class LoopFoldTest {
     assertThat(at(700).services()).as("forgotten").isEmpty();
   }
 
+  private static SnapshotPointer pointer(String channel, long version) {
+    return SnapshotPointer.newBuilder()
+        .setChannel(channel)
+        .setVersion(version)
+        .setManifestSha256("")
+        .setMovedAt(START)
+        .setReason("")
+        .build();
+  }
+
   @Test
   void followsOnlyItsChannel() {
-    fold.pointer(new SnapshotPointer("canary", 9L, "", START, false, ""));
+    fold.pointer(pointer("canary", 9));
     assertThat(at(0).servedVersion()).isEmpty();
-    fold.pointer(new SnapshotPointer("stable", 3L, "", START, false, ""));
+    fold.pointer(pointer("stable", 3));
     assertThat(at(0).servedVersion()).hasValue(3);
     assertThat(at(0).servedSnapshot()).as("no manifest known").isEmpty();
   }

@@ -121,7 +121,13 @@ final class FakeLoop {
             .setCodeVersion("0.1.0")
             .build());
     fold.pointer(
-        new SnapshotPointer("stable", version, "2".repeat(64), now(), false, "gate passed"));
+        SnapshotPointer.newBuilder()
+            .setChannel("stable")
+            .setVersion(version)
+            .setManifestSha256("2".repeat(64))
+            .setMovedAt(now())
+            .setReason("gate passed")
+            .build());
   }
 
   private static SnapshotFile file(String path, long size, String digit) {

@@ -259,13 +259,13 @@ class MonitorServiceTest {
     send(
         Topics.SNAPSHOT_POINTERS,
         "stable",
-        new SnapshotPointer(
-            "stable",
-            manifest.getVersion(),
-            HexFormat.of().formatHex(digest.digest()),
-            Instant.now(),
-            false,
-            "test"));
+        SnapshotPointer.newBuilder()
+            .setChannel("stable")
+            .setVersion(manifest.getVersion())
+            .setManifestSha256(HexFormat.of().formatHex(digest.digest()))
+            .setMovedAt(Instant.now())
+            .setReason("test")
+            .build());
   }
 
   private Map<String, Long> seen() {
