@@ -1,17 +1,19 @@
 package io.reflux.trainer;
 
 import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.trainer.nn.Adaptation;
 import io.reflux.trainer.nn.GemmPeak;
-import io.reflux.trainer.nn.MemoryEstimate;
+import io.reflux.trainer.nn.TrainingFlops;
 import java.time.Duration;
 
 /**
  * Which share of the machine's arithmetic a student's training uses (MFU, arXiv 2204.02311).
  *
  * @param student its shape
+ * @param adaptation what of it is trained
  * @param peak of all devices, floating-point operations a second
  */
-record Utilisation(ModelConfig student, double peak) {
+record Utilisation(ModelConfig student, Adaptation adaptation, double peak) {
   private static final Duration PEAK_TIME = Duration.ofMillis(300);
   private static final double GIGA = 1e9;
 
@@ -22,7 +24,8 @@ record Utilisation(ModelConfig student, double peak) {
         config.peakGflops().isPresent()
             ? GIGA * config.peakGflops().getAsDouble()
             : GemmPeak.measure(devices[0].strip(), config.threads(), PEAK_TIME);
-    return new Utilisation(student, devices.length * one);
+    return new Utilisation(
+        student, StudentModel.options(config).adaptation(), devices.length * one);
   }
 
   /**
@@ -38,8 +41,8 @@ record Utilisation(ModelConfig student, double peak) {
     }
     double operations =
         tokens
-            * MemoryEstimate.flopsPerToken(
-                student, (double) tokens / sequences, (double) rows / tokens);
+            * TrainingFlops.perToken(
+                student, adaptation, (double) tokens / sequences, (double) rows / tokens);
     return operations / seconds / peak;
   }
 }

@@ -101,28 +101,6 @@ public record MemoryEstimate(
     return fits;
   }
 
-  /**
-   * Floating-point operations to train on a token, forward and back: six a weight of the layers'
-   * matrices and six a weight of the head where a row is wanted, and those of attention's products
-   * over the positions that a causal mask leaves. Norms, the embedding, the optimizer and what
-   * checkpoints compute again do not count; so a ratio to a machine's peak is the share that does
-   * useful work (MFU, arXiv 2204.02311).
-   *
-   * @param sequenceLength mean over tokens of the length of their sequences
-   * @param rowsPerToken share of tokens whose successor is learned
-   */
-  public static double flopsPerToken(
-      ModelConfig config, double sequenceLength, double rowsPerToken) {
-    double reach = sequenceLength;
-    if (config.slidingWindow().isPresent()) {
-      // Every position sees its window; the triangle before it is full is left out of account.
-      reach = Math.min(reach, 2.0 * config.slidingWindow().getAsInt());
-    }
-    double attention = 6.0 * heads(config) * reach;
-    double head = 6.0 * config.hiddenSize() * config.vocabularySize() * rowsPerToken;
-    return config.layers() * (6.0 * layerParameters(config) + attention) + head;
-  }
-
   /** All parts; of the head's and the way back's, which take turns, the larger. */
   public long total() {
     long turns = Math.max(backward, logits);
