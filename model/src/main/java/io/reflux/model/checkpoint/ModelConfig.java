@@ -112,6 +112,29 @@ public record ModelConfig(
     return TensorNames.expected(this).stream().mapToLong(TensorInfo::elements).sum();
   }
 
+  /** The same model with other counts of what pruning removes; heads keep their size. */
+  public ModelConfig resized(int newLayers, int newIntermediate, int newHeads, int newKeyValues) {
+    return new ModelConfig(
+        architecture,
+        vocabularySize,
+        hiddenSize,
+        newIntermediate,
+        newLayers,
+        newHeads,
+        newKeyValues,
+        headSize,
+        maxPositions,
+        rmsNormEpsilon,
+        ropeTheta,
+        ropeScaling,
+        tiedEmbeddings,
+        attentionBias,
+        qkNorm,
+        slidingWindow,
+        bosTokenId,
+        eosTokenIds);
+  }
+
   private static void require(String name, Number value, boolean holds, String expected) {
     if (!holds) {
       throw new ModelException(

@@ -176,7 +176,8 @@ public final class ScoringGraph {
     }
   }
 
-  private static String addTrunk(GraphBuilder graph, Trunk trunk, ModelConfig config) {
+  /** Adds ids, lengths and rows as inputs, and everything below the head without a cache. */
+  static String addTrunk(GraphBuilder graph, Trunk trunk, ModelConfig config) {
     String ids = graph.input(IDS, INT64, -1, -1);
     String lengths = graph.input(LENGTHS, INT32, -1);
     graph.input(ROWS, INT64, -1);

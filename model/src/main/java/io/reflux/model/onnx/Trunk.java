@@ -34,6 +34,7 @@ final class Trunk {
   private final int keyValues;
   private final Matrix embedding;
   private final int embeddingType;
+  private final TrunkWatch watch;
 
   Trunk(
       GraphBuilder graph,
@@ -41,6 +42,17 @@ final class Trunk {
       Weights weights,
       GraphOptions options,
       int positions) {
+    this(graph, config, weights, options, positions, TrunkWatch.NONE);
+  }
+
+  Trunk(
+      GraphBuilder graph,
+      ModelConfig config,
+      Weights weights,
+      GraphOptions options,
+      int positions,
+      TrunkWatch watch) {
+    this.watch = watch;
     this.graph = graph;
     this.type = GraphBuilder.typeOf(options.type());
     this.config = config;
@@ -106,6 +118,7 @@ final class Trunk {
         normed = addAndNorm(at + "input", residual, added, gain);
         residual = at + "input_sum";
       }
+      watch.blockInput(layer, residual);
       String attended =
           attention(layer, normed, perSequence, lastSeen, totalLength, caches.get(layer));
       String fedGain =
@@ -121,8 +134,11 @@ final class Trunk {
     // From here on only the wanted positions are worked on: the head is the largest matrix.
     String finalGain =
         matrices.vector("final_gain", FLOAT, List.of(TensorNames.FINAL_NORM), config.hiddenSize());
-    return addAndNorm(
-        "final", wanted("residual", residual, rows), wanted("added", added, rows), finalGain);
+    String hidden =
+        addAndNorm(
+            "final", wanted("residual", residual, rows), wanted("added", added, rows), finalGain);
+    watch.lastOutput("final_sum");
+    return hidden;
   }
 
   private String wanted(String what, String all, String rows) {
@@ -167,6 +183,7 @@ final class Trunk {
     List<String> biasNames =
         List.of(
             TensorNames.queryBias(layer), TensorNames.keyBias(layer), TensorNames.valueBias(layer));
+    watch.matrixInput(names, normed);
     int[] rows = {queries, keyValues, keyValues};
     Matrix matrix = matrices.matrix(at + "qkv_weight", type, names, rows, config.hiddenSize());
     String bias =
@@ -210,13 +227,11 @@ final class Trunk {
             inputs,
             attributes.toArray(AttributeProto[]::new));
     String flat = fromBatch(at + "mixed", mixed);
+    List<String> outputName = List.of(TensorNames.output(layer));
+    watch.matrixInput(outputName, flat);
     Matrix output =
         matrices.matrix(
-            at + "output_weight",
-            type,
-            List.of(TensorNames.output(layer)),
-            new int[] {config.hiddenSize()},
-            queries);
+            at + "output_weight", type, outputName, new int[] {config.hiddenSize()}, queries);
     return matrices.multiply(at + "attended", flat, output, "");
   }
 
@@ -224,11 +239,13 @@ final class Trunk {
   private String feedForward(int layer, String normed) {
     String at = "layer" + layer + ".";
     int inner = config.intermediateSize();
+    List<String> gateUpNames = List.of(TensorNames.gate(layer), TensorNames.up(layer));
+    watch.matrixInput(gateUpNames, normed);
     Matrix gateUp =
         matrices.matrix(
             at + "gate_up_weight",
             type,
-            List.of(TensorNames.gate(layer), TensorNames.up(layer)),
+            gateUpNames,
             new int[] {inner, inner},
             config.hiddenSize());
     String both = matrices.multiply(at + "gate_up", normed, gateUp, "");
@@ -244,13 +261,10 @@ final class Trunk {
             List.of(at + "gate"),
             attribute("alpha", 1f));
     String gated = graph.node("Mul", at + "gated", List.of(opened, at + "up"));
+    List<String> downName = List.of(TensorNames.down(layer));
+    watch.matrixInput(downName, gated);
     Matrix down =
-        matrices.matrix(
-            at + "down_weight",
-            type,
-            List.of(TensorNames.down(layer)),
-            new int[] {config.hiddenSize()},
-            inner);
+        matrices.matrix(at + "down_weight", type, downName, new int[] {config.hiddenSize()}, inner);
     return matrices.multiply(at + "fed_forward", gated, down, "");
   }
 

@@ -4,6 +4,10 @@ import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.TensorNames;
 import io.reflux.model.checkpoint.Weights;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 
 /**
  * A Llama-family model, one sequence at a time, in double precision and without a cache. Weights
@@ -13,6 +17,8 @@ public final class ReferenceForward {
   private final ModelConfig config;
   private final Weights weights;
   private final double[] radians;
+  private final Map<String, double[][]> matrixInputs = new LinkedHashMap<>();
+  private final List<double[][]> residuals = new ArrayList<>();
 
   private ReferenceForward(ModelConfig config, Weights weights) {
     this.config = config;
@@ -28,6 +34,32 @@ public final class ReferenceForward {
    */
   public static double[][] logits(ModelConfig config, Weights weights, int[] tokenIds) {
     return new ReferenceForward(config, weights).run(tokenIds);
+  }
+
+  /**
+   * What a forward pass computes on its way.
+   *
+   * @param logits [tokens, vocabularySize]
+   * @param matrixInputs [tokens, columns] by the name of the matrix that multiplies it
+   * @param residuals [tokens, hiddenSize] before each layer, and after the last
+   */
+  public record Trace(
+      double[][] logits, Map<String, double[][]> matrixInputs, List<double[][]> residuals) {
+    public Trace {
+      matrixInputs = Map.copyOf(matrixInputs);
+      residuals = List.copyOf(residuals);
+    }
+  }
+
+  /**
+   * Logits together with what led to them.
+   *
+   * @param tokenIds at least one, each in [0, vocabularySize)
+   */
+  public static Trace trace(ModelConfig config, Weights weights, int[] tokenIds) {
+    ReferenceForward forward = new ReferenceForward(config, weights);
+    double[][] logits = forward.run(tokenIds);
+    return new Trace(logits, forward.matrixInputs, forward.residuals);
   }
 
   /** Natural logs of the probabilities that logits stand for. */
@@ -62,11 +94,13 @@ public final class ReferenceForward {
   private double[][] run(int[] tokenIds) {
     double[][] residual = embed(tokenIds);
     for (int layer = 0; layer < config.layers(); layer++) {
+      residuals.add(copyOf(residual));
       double[][] attended = attention(layer, normed(residual, TensorNames.inputNorm(layer)));
       addTo(residual, attended);
       double[][] fed = feedForward(layer, normed(residual, TensorNames.postAttentionNorm(layer)));
       addTo(residual, fed);
     }
+    residuals.add(copyOf(residual));
     return project(normed(residual, TensorNames.FINAL_NORM), TensorNames.head(config));
   }
 
@@ -205,6 +239,7 @@ public final class ReferenceForward {
    * @return [tokens, rows]
    */
   private double[][] project(double[][] hidden, String matrixName) {
+    matrixInputs.put(matrixName, hidden);
     float[] matrix = weights.floats(matrixName);
     int columns = hidden[0].length;
     int rows = matrix.length / columns;
@@ -228,6 +263,14 @@ public final class ReferenceForward {
         row[i] += bias[i];
       }
     }
+  }
+
+  private static double[][] copyOf(double[][] rows) {
+    double[][] copy = rows.clone();
+    for (int i = 0; i < copy.length; i++) {
+      copy[i] = rows[i].clone();
+    }
+    return copy;
   }
 
   private static void addTo(double[][] residual, double[][] added) {
