@@ -3,6 +3,7 @@ package io.reflux.model.onnx;
 import static io.reflux.model.onnx.GraphBuilder.FLOAT;
 import static io.reflux.model.onnx.GraphBuilder.INT32;
 import static io.reflux.model.onnx.GraphBuilder.INT64;
+import static io.reflux.model.onnx.GraphBuilder.INT8;
 import static io.reflux.model.onnx.GraphBuilder.attribute;
 
 import io.reflux.model.ModelException;
@@ -31,22 +32,22 @@ public final class DecodeGraph {
 
   private DecodeGraph() {}
 
-  /** Of the graph's element type, [batch, keyValueHeads, positions, cacheHeadSize]. */
+  /** Of the graph's element type or of 8 bits, [batch, keyValueHeads, positions, cacheHeadSize]. */
   public static String pastKeys(int layer) {
     return "past." + layer + ".keys";
   }
 
-  /** Of the graph's element type, [batch, keyValueHeads, positions, cacheHeadSize]. */
+  /** Of the graph's element type or of 8 bits, [batch, keyValueHeads, positions, cacheHeadSize]. */
   public static String pastValues(int layer) {
     return "past." + layer + ".values";
   }
 
-  /** Of the graph's element type, [batch, keyValueHeads, positions, cacheHeadSize]. */
+  /** Of the graph's element type or of 8 bits, [batch, keyValueHeads, positions, cacheHeadSize]. */
   public static String presentKeys(int layer) {
     return "present." + layer + ".keys";
   }
 
-  /** Of the graph's element type, [batch, keyValueHeads, positions, cacheHeadSize]. */
+  /** Of the graph's element type or of 8 bits, [batch, keyValueHeads, positions, cacheHeadSize]. */
   public static String presentValues(int layer) {
     return "present." + layer + ".values";
   }
@@ -64,6 +65,22 @@ public final class DecodeGraph {
    */
   public static OnnxModel build(
       ModelConfig config, Weights weights, int positions, GraphOptions options) {
+    return build(config, weights, positions, null, options);
+  }
+
+  /**
+   * Writes the graph, with keys and values of 8 bits if they have scales.
+   *
+   * @param positions that a sequence may have, at most the configuration's
+   * @param scales null for keys and values of the graph's element type
+   * @throws ModelException if positions are too many, or weights do not fit the configuration
+   */
+  public static OnnxModel build(
+      ModelConfig config,
+      Weights weights,
+      int positions,
+      KeyValueScales scales,
+      GraphOptions options) {
     if (positions < 1 || positions > config.maxPositions()) {
       throw new ModelException(
           "positions: %d (expected: 1 to %d, the model's most)"
@@ -74,7 +91,7 @@ public final class DecodeGraph {
       String ids = graph.input(IDS, INT64, -1, -1);
       String lengths = graph.input(LENGTHS, INT32, -1);
       String rows = graph.input(ROWS, INT64, -1);
-      int type = GraphBuilder.typeOf(options.type());
+      int type = scales == null ? GraphBuilder.typeOf(options.type()) : INT8;
       long[] cacheShape = {-1, config.keyValueHeads(), -1, cacheHeadSize(config)};
       List<Trunk.Cache> caches = new ArrayList<>();
       for (int layer = 0; layer < config.layers(); layer++) {
@@ -83,7 +100,11 @@ public final class DecodeGraph {
                 graph.input(pastKeys(layer), type, cacheShape),
                 graph.input(pastValues(layer), type, cacheShape),
                 presentKeys(layer),
-                presentValues(layer)));
+                presentValues(layer),
+                scales == null ? "" : scale(graph, config, layer + ".keys", scales.keys()[layer]),
+                scales == null
+                    ? ""
+                    : scale(graph, config, layer + ".values", scales.values()[layer])));
       }
       String total =
           graph.node("ReduceMax", "total_length", List.of(lengths), attribute("keepdims", 0));
@@ -99,5 +120,16 @@ public final class DecodeGraph {
       }
       return graph.build();
     }
+  }
+
+  private static String scale(GraphBuilder graph, ModelConfig config, String of, float[] scales) {
+    return graph.tensor(
+        "scale." + of,
+        FLOAT,
+        sink -> sink.floats(scales),
+        1,
+        config.keyValueHeads(),
+        1,
+        cacheHeadSize(config));
   }
 }

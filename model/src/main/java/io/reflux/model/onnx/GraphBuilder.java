@@ -10,6 +10,7 @@ import ai.onnx.proto.OnnxMl.TensorProto;
 import ai.onnx.proto.OnnxMl.TensorShapeProto;
 import ai.onnx.proto.OnnxMl.TypeProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
+import com.google.protobuf.ByteString;
 import com.google.protobuf.UnsafeByteOperations;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.DType;
@@ -28,6 +29,7 @@ final class GraphBuilder implements AutoCloseable {
 
   static final int FLOAT = TensorProto.DataType.FLOAT_VALUE;
   static final int UINT8 = TensorProto.DataType.UINT8_VALUE;
+  static final int INT8 = TensorProto.DataType.INT8_VALUE;
   static final int FLOAT16 = TensorProto.DataType.FLOAT16_VALUE;
   static final int BFLOAT16 = TensorProto.DataType.BFLOAT16_VALUE;
   static final int INT32 = TensorProto.DataType.INT32_VALUE;
@@ -81,6 +83,15 @@ final class GraphBuilder implements AutoCloseable {
         .setName(name)
         .setType(AttributeProto.AttributeType.FLOAT)
         .setF(value)
+        .build();
+  }
+
+  /** An attribute of a node. */
+  static AttributeProto attribute(String name, String value) {
+    return AttributeProto.newBuilder()
+        .setName(name)
+        .setType(AttributeProto.AttributeType.STRING)
+        .setS(ByteString.copyFromUtf8(value))
         .build();
   }
 

@@ -80,8 +80,21 @@ final class Trunk {
     return (config.headSize() + HEAD_STEP - 1) / HEAD_STEP * HEAD_STEP;
   }
 
-  /** Where a layer's keys and values come from and go to; past names are empty without a cache. */
-  record Cache(String pastKey, String pastValue, String presentKey, String presentValue) {}
+  /**
+   * Where a layer's keys and values come from and go to; past names are empty without a cache, and
+   * scales where it is not of 8 bits.
+   */
+  record Cache(
+      String pastKey,
+      String pastValue,
+      String presentKey,
+      String presentValue,
+      String keyScale,
+      String valueScale) {
+    Cache(String pastKey, String pastValue, String presentKey, String presentValue) {
+      this(pastKey, pastValue, presentKey, presentValue, "", "");
+    }
+  }
 
   /**
    * Adds everything below the head.
@@ -219,6 +232,13 @@ final class Trunk {
     config
         .slidingWindow()
         .ifPresent(window -> attributes.add(attribute("local_window_size", window)));
+    if (!cache.keyScale().isEmpty()) {
+      // Positions, bias and sinks are left out.
+      inputs.addAll(List.of("", "", "", cache.keyScale(), cache.valueScale()));
+      attributes.add(attribute("k_quant_type", "PER_CHANNEL"));
+      attributes.add(attribute("v_quant_type", "PER_CHANNEL"));
+      attributes.add(attribute("kv_cache_bit_width", 8));
+    }
     String mixed =
         graph.node(
             "GroupQueryAttention",

@@ -16,6 +16,7 @@ final class Continuation {
   private final Sampler sampler;
   private final List<Token> tokens = new ArrayList<>();
   private int cached;
+  private int reused;
   private boolean ended;
 
   /**
@@ -48,6 +49,12 @@ final class Continuation {
   }
 
   void cached(int positions) {
+    cached = positions;
+  }
+
+  /** Notes that positions up to there were in the cache already. */
+  void reused(int positions) {
+    reused += positions - cached;
     cached = positions;
   }
 
@@ -89,7 +96,7 @@ final class Continuation {
 
   void end(FinishReason reason) {
     ended = true;
-    handle.result().complete(new Generation(List.copyOf(tokens), reason));
+    handle.result().complete(new Generation(List.copyOf(tokens), reason, reused));
   }
 
   void fail(Throwable cause) {

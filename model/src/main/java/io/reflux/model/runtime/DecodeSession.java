@@ -3,9 +3,11 @@ package io.reflux.model.runtime;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
+import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.onnx.DecodeGraph;
+import io.reflux.model.onnx.KeyValueScales;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -45,6 +47,10 @@ final class DecodeSession implements AutoCloseable {
       EngineOptions engine,
       int chunk,
       RuntimeOptions options) {
+    KeyValueScales scales =
+        engine.keyValues() == KeyValueFormat.INT8
+            ? KeyValueRanges.scales(config, weights, engine.maxPositions(), options)
+            : null;
     this.config = config;
     this.slots = engine.slots();
     int positions = engine.maxPositions();
@@ -54,7 +60,7 @@ final class DecodeSession implements AutoCloseable {
     for (int i = 0; i < caches.length; i++) {
       caches[i] =
           new KeyValueCache(
-              options.elementType(weights),
+              scales == null ? options.elementType(weights) : DType.I8,
               slots,
               config.keyValueHeads(),
               positions,
@@ -65,7 +71,9 @@ final class DecodeSession implements AutoCloseable {
     this.logprobs = direct((long) slots * config.vocabularySize() * Float.BYTES).asFloatBuffer();
     this.open =
         OrtSessions.open(
-            weights, graph -> DecodeGraph.build(config, weights, positions, graph), options);
+            weights,
+            graph -> DecodeGraph.build(config, weights, positions, scales, graph),
+            options);
   }
 
   /** What one shape of run reads and writes. */
@@ -126,6 +134,38 @@ final class DecodeSession implements AutoCloseable {
       steps[count] = binding;
     }
     run(steps[count].inputs(), steps[count].outputs());
+  }
+
+  /** Keys and values of one position of one slot. */
+  int positionBytes() {
+    int bytes = 0;
+    for (KeyValueCache cache : caches) {
+      bytes += cache.positionBytes();
+    }
+    return bytes;
+  }
+
+  /** Copies keys and values of positions [from, to) of a slot to the beginning of the memory. */
+  void save(int slot, int from, int to, ByteBuffer into) {
+    into.clear();
+    for (KeyValueCache cache : caches) {
+      cache.save(slot, from, to, into);
+    }
+  }
+
+  /** Takes saved positions into a slot. */
+  void load(int slot, int from, int to, ByteBuffer saved) {
+    saved.clear();
+    for (KeyValueCache cache : caches) {
+      cache.load(slot, from, to, saved);
+    }
+  }
+
+  /** Raises the largest magnitudes of float32 keys and values, [layers][2][channels]. */
+  void magnitudes(int slot, int positions, float[][][] largest) {
+    for (int i = 0; i < caches.length; i++) {
+      caches[i].magnitudes(slot, positions, largest[i / 2][i % 2]);
+    }
   }
 
   /** Copies one row of the last run, [vocabularySize]: a slot's after a step. */

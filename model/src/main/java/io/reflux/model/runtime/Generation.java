@@ -6,8 +6,10 @@ import java.util.List;
  * A finished continuation.
  *
  * @param tokens in order, the stop token included when one came
+ * @param cachedPromptTokens tokens of the prompt that were not read again, because a prompt before
+ *     began alike
  */
-public record Generation(List<Token> tokens, FinishReason finishReason) {
+public record Generation(List<Token> tokens, FinishReason finishReason, int cachedPromptTokens) {
   /** Why it ended. */
   public enum FinishReason {
     STOP,
@@ -24,6 +26,11 @@ public record Generation(List<Token> tokens, FinishReason finishReason) {
    * @param topLogprobs their log-probs
    */
   public record Token(int id, float logprob, int[] topIds, float[] topLogprobs) {}
+
+  /** Of a prompt that was read as a whole. */
+  public Generation(List<Token> tokens, FinishReason finishReason) {
+    this(tokens, finishReason, 0);
+  }
 
   /** Ids alone. */
   public int[] tokenIds() {

@@ -34,11 +34,18 @@ public final class GenerationEngine implements AutoCloseable {
    */
   private static final int CHUNK = 256;
 
+  /**
+   * The same where prompts are reused, by these parts: the finer, the more of a prompt is found
+   * again. Float32 products are some 8 % slower in parts of 64, 8-bit ones not at all.
+   */
+  private static final int REUSED_CHUNK = 64;
+
   /** Prompt tokens between two steps: what a prompt may delay the sequences under way by. */
   private static final int PREFILL_BUDGET = 512;
 
   private final ModelConfig config;
   private final EngineOptions options;
+  private final int chunk;
   private final DecodeSession session;
   private final Thread worker;
 
@@ -51,9 +58,14 @@ public final class GenerationEngine implements AutoCloseable {
 
   private final AtomicInteger active = new AtomicInteger();
   private final AtomicLong tokensGenerated = new AtomicLong();
+  private final AtomicLong promptTokensRead = new AtomicLong();
+  private final AtomicLong promptTokensReused = new AtomicLong();
+  private final AtomicLong prefixCacheBytes = new AtomicLong();
 
   // The worker's own: slots in [0, used) are taken or have just become free.
   private final Continuation[] slots;
+  // Null when prompts are always read.
+  private final PrefixCache prefixes;
   private final float[] logprobs;
   private final double[] scratch;
   private int used;
@@ -67,7 +79,11 @@ public final class GenerationEngine implements AutoCloseable {
       ModelConfig config, Weights weights, EngineOptions options, RuntimeOptions runtime) {
     this.config = config;
     this.options = options;
-    this.session = new DecodeSession(config, weights, options, CHUNK, runtime);
+    boolean reuses = options.prefixCacheBytes() > 0;
+    this.chunk = reuses && runtime.device().kind() == Device.Kind.CPU ? REUSED_CHUNK : CHUNK;
+    this.session = new DecodeSession(config, weights, options, chunk, runtime);
+    this.prefixes =
+        reuses ? new PrefixCache(options.prefixCacheBytes(), chunk, session.positionBytes()) : null;
     this.slots = new Continuation[options.slots()];
     this.logprobs = new float[config.vocabularySize()];
     this.scratch = new double[config.vocabularySize()];
@@ -120,6 +136,21 @@ public final class GenerationEngine implements AutoCloseable {
   /** Tokens drawn since the engine was opened. */
   public long tokensGenerated() {
     return tokensGenerated.get();
+  }
+
+  /** Tokens of prompts that the model has read. */
+  public long promptTokensRead() {
+    return promptTokensRead.get();
+  }
+
+  /** Tokens of prompts that it need not read, because another began alike. */
+  public long promptTokensReused() {
+    return promptTokensReused.get();
+  }
+
+  /** Memory that the beginnings of prompts take now. */
+  public long prefixCacheBytes() {
+    return prefixCacheBytes.get();
   }
 
   /** Slots and positions. */
@@ -317,7 +348,10 @@ public final class GenerationEngine implements AutoCloseable {
       Continuation continuation = slots[slot];
       while (continuation.prefilling() && budget > 0) {
         int from = continuation.cached();
-        int to = Math.min(from + CHUNK, continuation.prompt().length);
+        int to = Math.min(from + chunk, continuation.prompt().length);
+        if (reuse(continuation, slot, from, to)) {
+          continue;
+        }
         budget -= to - from;
         try {
           session.prefill(slot, continuation.prompt(), from, to);
@@ -325,12 +359,46 @@ public final class GenerationEngine implements AutoCloseable {
           continuation.fail(OrtSessions.failure("prompt of %d tokens".formatted(to), e));
           break;
         }
+        promptTokensRead.addAndGet(to - from);
         continuation.cached(to);
-        if (!continuation.prefilling()) {
-          advance(continuation, 0);
+        boolean whole = !continuation.prefilling();
+        if (whole) {
+          session.logprobs(0, logprobs);
+          advance(continuation);
         }
+        keep(continuation, slot, from, to, whole);
       }
     }
+  }
+
+  /** Takes a part of a prompt from the cache; false if it is not there. */
+  private boolean reuse(Continuation continuation, int slot, int from, int to) {
+    PrefixCache.Block block =
+        prefixes == null ? null : prefixes.find(continuation.prompt(), from, to);
+    if (block == null) {
+      return false;
+    }
+    session.load(slot, from, to, block.memory());
+    promptTokensReused.addAndGet(to - from);
+    continuation.reused(to);
+    if (!continuation.prefilling()) {
+      System.arraycopy(block.logprobs(), 0, logprobs, 0, logprobs.length);
+      advance(continuation);
+    }
+    return true;
+  }
+
+  private void keep(Continuation continuation, int slot, int from, int to, boolean whole) {
+    if (prefixes == null) {
+      return;
+    }
+    prefixes.add(
+        continuation.prompt(),
+        from,
+        to,
+        memory -> session.save(slot, from, to, memory),
+        whole ? logprobs : null);
+    prefixCacheBytes.set(prefixes.bytes());
   }
 
   private void step() {
@@ -358,13 +426,14 @@ public final class GenerationEngine implements AutoCloseable {
       Continuation continuation = slots[slot];
       if (continuation.decoding()) {
         continuation.cached(continuation.cached() + 1);
-        advance(continuation, slot);
+        session.logprobs(slot, logprobs);
+        advance(continuation);
       }
     }
   }
 
-  private void advance(Continuation continuation, int row) {
-    session.logprobs(row, logprobs);
+  /** Draws from the log-probs that stand ready. */
+  private void advance(Continuation continuation) {
     continuation.advance(logprobs, scratch);
     tokensGenerated.incrementAndGet();
   }

@@ -20,7 +20,7 @@ final class KeyValueCache {
   /**
    * Allocates.
    *
-   * @param type F32, F16 or BF16
+   * @param type F32, F16, BF16 or I8
    * @throws ModelException if so much memory cannot be had
    */
   KeyValueCache(DType type, int slots, int heads, int positions, int headSize) {
@@ -44,7 +44,9 @@ final class KeyValueCache {
               OrtSessions.environment(), memory.asFloatBuffer().slice(from, size), shape);
       case F16 -> halves(from, size, shape, OnnxJavaType.FLOAT16);
       case BF16 -> halves(from, size, shape, OnnxJavaType.BFLOAT16);
-      case I8 -> throw new IllegalStateException("key-value cache of " + type);
+      case I8 ->
+          OnnxTensor.createTensor(
+              OrtSessions.environment(), memory.slice(from, size), shape, OnnxJavaType.INT8);
     };
   }
 
@@ -58,6 +60,47 @@ final class KeyValueCache {
           (fromSlot * heads + head) * stride,
           count * headSize * type.bytes());
     }
+  }
+
+  /** Bytes of one position of one slot. */
+  int positionBytes() {
+    return heads * headSize * type.bytes();
+  }
+
+  /** Appends positions of a slot to the memory given. */
+  void save(int slot, int from, int to, ByteBuffer into) {
+    int size = (to - from) * headSize * type.bytes();
+    for (int head = 0; head < heads; head++) {
+      into.put(into.position(), memory, offset(slot, head, from), size);
+      into.position(into.position() + size);
+    }
+  }
+
+  /** Takes what was saved back, from the position of the memory given on. */
+  void load(int slot, int from, int to, ByteBuffer saved) {
+    int size = (to - from) * headSize * type.bytes();
+    for (int head = 0; head < heads; head++) {
+      memory.put(offset(slot, head, from), saved, saved.position(), size);
+      saved.position(saved.position() + size);
+    }
+  }
+
+  /** Raises the largest magnitude of each channel, [heads · headSize], of float32 memory. */
+  void magnitudes(int slot, int positionsUsed, float[] largest) {
+    for (int head = 0; head < heads; head++) {
+      for (int position = 0; position < positionsUsed; position++) {
+        int at = offset(slot, head, position);
+        for (int i = 0; i < headSize; i++) {
+          int channel = head * headSize + i;
+          float value = Math.abs(memory.getFloat(at + i * Float.BYTES));
+          largest[channel] = Math.max(largest[channel], value);
+        }
+      }
+    }
+  }
+
+  private int offset(int slot, int head, int position) {
+    return ((slot * heads + head) * positions + position) * headSize * type.bytes();
   }
 
   private OnnxTensor halves(int from, int size, long[] shape, OnnxJavaType element)

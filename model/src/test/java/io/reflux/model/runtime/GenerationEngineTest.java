@@ -143,7 +143,7 @@ class GenerationEngineTest {
 
   @Test
   void longPromptsAreReadInPartsWhileOthersGoOn() throws Exception {
-    ModelConfig config = withPositions(CONFIG, 1024);
+    ModelConfig config = MODEL.withPositions(1024);
     Weights weights = RandomModel.variedWeights(config, 11);
     GenerationRequest longOne = request(MODEL.tokens(900, 1), 10, SamplingOptions.GREEDY, 0);
     try (GenerationEngine engine =
@@ -305,27 +305,5 @@ class GenerationEngineTest {
     int[] both = Arrays.copyOf(a, a.length + b.length);
     System.arraycopy(b, 0, both, a.length, b.length);
     return both;
-  }
-
-  private static ModelConfig withPositions(ModelConfig c, int positions) {
-    return new ModelConfig(
-        c.architecture(),
-        c.vocabularySize(),
-        c.hiddenSize(),
-        c.intermediateSize(),
-        c.layers(),
-        c.heads(),
-        c.keyValueHeads(),
-        c.headSize(),
-        positions,
-        c.rmsNormEpsilon(),
-        c.ropeTheta(),
-        c.ropeScaling(),
-        c.tiedEmbeddings(),
-        c.attentionBias(),
-        c.qkNorm(),
-        c.slidingWindow(),
-        c.bosTokenId(),
-        c.eosTokenIds());
   }
 }

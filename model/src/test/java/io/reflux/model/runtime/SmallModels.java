@@ -81,6 +81,29 @@ enum SmallModels {
     return config;
   }
 
+  /** The same with room for longer sequences. */
+  ModelConfig withPositions(int positions) {
+    return new ModelConfig(
+        config.architecture(),
+        config.vocabularySize(),
+        config.hiddenSize(),
+        config.intermediateSize(),
+        config.layers(),
+        config.heads(),
+        config.keyValueHeads(),
+        config.headSize(),
+        positions,
+        config.rmsNormEpsilon(),
+        config.ropeTheta(),
+        config.ropeScaling(),
+        config.tiedEmbeddings(),
+        config.attentionBias(),
+        config.qkNorm(),
+        config.slidingWindow(),
+        config.bosTokenId(),
+        config.eosTokenIds());
+  }
+
   int[] tokens(int count, long seed) {
     return new Random(seed).ints(count, 0, config.vocabularySize()).toArray();
   }
