@@ -101,6 +101,11 @@ public final class ChatTemplate {
     return Interpreter.run(statements, context);
   }
 
+  /** The template as it is written, in Jinja. */
+  public String source() {
+    return source;
+  }
+
   /** SHA-256 of the template and its special tokens in lower-case hex. */
   public String fingerprint() {
     try {
