@@ -124,7 +124,7 @@ public final class CalibrationGraph {
 
   /** Of [batch · tokens, n] the wanted positions, in float32. */
   private static String wantedRows(GraphBuilder graph, String value, int type) {
-    String rows = graph.node("Gather", value + ".rows", List.of(value, ScoringGraph.ROWS));
-    return graph.cast(value + ".rows.wide", rows, type, FLOAT);
+    String rows = graph.node("Gather", value + ".wanted", List.of(value, ScoringGraph.ROWS));
+    return graph.cast(value + ".wanted.wide", rows, type, FLOAT);
   }
 }
