@@ -3,7 +3,8 @@ package io.reflux.bench;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.EngineOptions;
 import io.reflux.model.runtime.GenerationEngine;
 import io.reflux.model.runtime.GenerationRequest;
@@ -59,7 +60,7 @@ final class ModelBenchmark implements Benchmark {
       throws Exception {
     ModelConfig config = Shape.parse(shape).config(VOCABULARY, OptionalInt.empty(), List.of(0));
     Weights floats = RandomModel.weights(config, 1);
-    Weights int8 = Int8.quantise(config, floats);
+    Weights int8 = Quantiser.of(WeightFormat.INT8).quantise(config, floats);
     EngineOptions slots = new EngineOptions(BATCH, PROMPT + ANSWER);
     try (Scorer floatScorer = new Scorer(config, floats, TOP_K, RuntimeOptions.DEFAULT);
         Scorer int8Scorer = new Scorer(config, int8, TOP_K, RuntimeOptions.DEFAULT);

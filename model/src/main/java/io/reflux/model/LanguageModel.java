@@ -58,7 +58,7 @@ public final class LanguageModel {
    * input gives the same bytes.
    *
    * @param directory made if need be; files of the same names are replaced
-   * @param dtype of the weights; I8 keeps 8-bit matrices as they are
+   * @param dtype of the weights, as {@link Checkpoints#save} takes it
    * @param tokenizerSource a directory with the tokenizer's files, which are copied
    */
   public static void save(

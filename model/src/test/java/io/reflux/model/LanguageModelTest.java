@@ -8,7 +8,8 @@ import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.ModelConfig.Architecture;
 import io.reflux.model.checkpoint.RandomModel;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.tokenizer.BpeTrainer;
 import io.reflux.model.tokenizer.BpeVocabulary;
 import java.io.IOException;
@@ -114,7 +115,7 @@ class LanguageModelTest {
 
   @Test
   void snapshotOfEightBitMatricesIsAModelDirectoryToo() {
-    var int8 = Int8.quantise(config, RandomModel.weights(config, 1));
+    var int8 = Quantiser.of(WeightFormat.INT8).quantise(config, RandomModel.weights(config, 1));
     Path snapshot = directory.resolve("snapshot");
 
     LanguageModel.save(snapshot, config, int8, DType.I8, tokenizer);

@@ -4,7 +4,8 @@ import io.reflux.model.LanguageModel;
 import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.Scorer;
 import io.reflux.schemas.avro.SnapshotManifest;
@@ -144,7 +145,7 @@ final class SnapshotMaker implements AutoCloseable {
     }
     Path draft = directory.resolve("draft");
     delete(draft);
-    Weights compressed = Int8.quantise(candidate.student(), candidate.weights());
+    Weights compressed = Quantiser.of(WeightFormat.INT8).quantise(candidate.student(), candidate.weights());
     LanguageModel.save(draft, candidate.student(), compressed, DType.I8, teacher.directory());
     LanguageModel artefact = LanguageModel.load(draft);
     HeldOutScoring scoring = scoring(artefact);

@@ -10,7 +10,8 @@ import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.Scorer;
@@ -158,12 +159,12 @@ class SnapshotGateServiceTest {
       queue.finish();
     }
     Map<String, Double> figures = new SnapshotCatalog(clients).find(2).orElseThrow().getQuality();
-    double compressed = quality(Int8.quantise(student, ours), heldOut).kl();
+    double compressed = quality(Quantiser.of(WeightFormat.INT8).quantise(student, ours), heldOut).kl();
     assertThat(figures.get("kl")).isEqualTo(compressed, within(1e-9));
     assertThat(figures.get("segment.chat.kl")).isEqualTo(compressed, within(1e-9));
     // The labels are the float student's own: only what the codec leaves of them is off.
     assertThat(quality(ours, heldOut).kl()).isLessThan(compressed - 2e-5);
-    double before = quality(Int8.quantise(student, theirs), heldOut).kl();
+    double before = quality(Quantiser.of(WeightFormat.INT8).quantise(student, theirs), heldOut).kl();
     assertThat(figures.get("kl_change")).isEqualTo(compressed - before, within(1e-9));
     assertThat(figures.get("kl_change_low")).isLessThan(compressed - before);
     assertThat(figures).containsEntry("sequences", 30.0).containsEntry("positions", 300.0);

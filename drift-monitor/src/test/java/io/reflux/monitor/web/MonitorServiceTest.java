@@ -10,7 +10,8 @@ import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.ModelConfig.Architecture;
 import io.reflux.model.checkpoint.RandomModel;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.Scorer;
@@ -216,7 +217,7 @@ class MonitorServiceTest {
     LanguageModel.save(
         dir.resolve(name),
         CONFIG,
-        Int8.quantise(CONFIG, RandomModel.variedWeights(CONFIG, seed)),
+        Quantiser.of(WeightFormat.INT8).quantise(CONFIG, RandomModel.variedWeights(CONFIG, seed)),
         DType.I8,
         dir.resolve("tokenizer"));
     return LanguageModel.load(dir.resolve(name));

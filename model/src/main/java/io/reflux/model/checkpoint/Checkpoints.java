@@ -12,7 +12,7 @@ import java.security.MessageDigest;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
@@ -35,8 +35,6 @@ public final class Checkpoints {
       throw new ModelException(directory + ": no such directory (expected: a model directory)");
     }
     ConfigJson.Parsed parsed = ConfigJson.read(directory);
-    OptionalInt blockSize =
-        parsed.quantisation().map(q -> OptionalInt.of(q.blockSize())).orElse(OptionalInt.empty());
     SortedMap<String, Stored> tensors;
     String source;
     if (Files.exists(directory.resolve(SINGLE))) {
@@ -50,7 +48,7 @@ public final class Checkpoints {
           "%s: no weights (expected: %s or %s)".formatted(directory, SINGLE, INDEX));
     }
     return new Checkpoint(
-        parsed.config(), new FileWeights(parsed.config(), tensors, source, blockSize));
+        parsed.config(), new FileWeights(parsed.config(), tensors, source, parsed.quantisation()));
   }
 
   /**
@@ -59,11 +57,12 @@ public final class Checkpoints {
    *
    * @param directory made if need be
    * @param weights exactly the tensors that the configuration asks for
-   * @param dtype I8 keeps 8-bit matrices and writes the rest as F32; any other dequantises
+   * @param dtype I8, I4 and F8_E4M3 keep such matrices, I4 those of 8 bits too, and write the rest
+   *     as F32; any other dequantises. {@link WeightFormat#dtype} says which
    */
   public static void save(Path directory, ModelConfig config, Weights weights, DType dtype) {
     Weights checked = check(config, weights);
-    int blockSize = dtype == DType.I8 ? blockSize(checked) : 0;
+    int blockSize = dtype.isPlain() ? 0 : blockSize(checked, dtype);
     try {
       Files.createDirectories(directory);
       Path temporary = directory.resolve(SINGLE + ".partial");
@@ -111,13 +110,22 @@ public final class Checkpoints {
     return weights;
   }
 
-  private static int blockSize(Weights weights) {
+  /** The block size that all integer matrices have; 0 when there are none. */
+  private static int blockSize(Weights weights, DType dtype) {
     int blockSize = 0;
+    boolean found = false;
     for (TensorInfo tensor : weights.tensors()) {
-      if (tensor.dtype() != DType.I8) {
+      Optional<QuantisedMatrix> matrix = weights.quantised(tensor.name());
+      if (matrix.isEmpty()) {
         continue;
       }
-      int own = weights.quantised(tensor.name()).orElseThrow().blockSize();
+      WeightFormat format = matrix.get().format();
+      if (!WeightFormat.of(dtype).admits(format)) {
+        throw new ModelException(
+            "%s: %s (expected: %s)".formatted(tensor.name(), format.dtype(), dtype));
+      }
+      found |= format.dtype() == dtype;
+      int own = format == WeightFormat.FP8 ? 0 : matrix.get().blockSize();
       if (blockSize != 0 && own != blockSize) {
         throw new ModelException(
             "%s: block size: %d (expected: %d, as the other matrices)"
@@ -125,8 +133,9 @@ public final class Checkpoints {
       }
       blockSize = own;
     }
-    if (blockSize == 0) {
-      throw new ModelException("dtype: I8 (expected: weights with 8-bit matrices)");
+    if (!found) {
+      throw new ModelException(
+          "dtype: %s (expected: weights with %d-bit matrices)".formatted(dtype, dtype.bits()));
     }
     return blockSize;
   }

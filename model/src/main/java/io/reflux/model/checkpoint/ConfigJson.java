@@ -41,7 +41,7 @@ public final class ConfigJson {
   record Parsed(ModelConfig config, Optional<Quantisation> quantisation) {}
 
   /** How the matrices of a snapshot are packed. */
-  record Quantisation(int blockSize) {}
+  record Quantisation(WeightFormat format, int blockSize) {}
 
   /**
    * Reads config.json, and the end-of-sequence ids of generation_config.json when it stands beside
@@ -58,8 +58,8 @@ public final class ConfigJson {
   /**
    * The config.json of a model; the same model gives the same bytes.
    *
-   * @param dtype of the weights beside it; I8 says that they are packed
-   * @param blockSize used with I8 only
+   * @param dtype of the weights beside it; I8, I4 and F8_E4M3 say that matrices are packed
+   * @param blockSize used with I8 and I4 only
    */
   static byte[] write(ModelConfig config, DType dtype, int blockSize) {
     ObjectNode json = JsonNodeFactory.instance.objectNode();
@@ -100,12 +100,14 @@ public final class ConfigJson {
         switch (dtype) {
           case F16 -> "float16";
           case BF16 -> "bfloat16";
-          case F32, I8 -> "float32";
+          case F32, I8, I4, F8_E4M3 -> "float32";
         });
-    if (dtype == DType.I8) {
+    if (!dtype.isPlain()) {
       ObjectNode reflux = json.putObject("reflux");
-      reflux.put("quantisation", "int8");
-      reflux.put("block_size", blockSize);
+      reflux.put("quantisation", WeightFormat.of(dtype).toString());
+      if (dtype != DType.F8_E4M3) {
+        reflux.put("block_size", blockSize);
+      }
     }
     return print(json);
   }
@@ -360,14 +362,27 @@ public final class ConfigJson {
     if (!reflux.hasNonNull("quantisation")) {
       return Optional.empty();
     }
-    if (!reflux.get("quantisation").asText().equals("int8")) {
-      throw unsupported("reflux.quantisation", reflux.get("quantisation"), "int8");
+    WeightFormat format = format(reflux.get("quantisation"));
+    if (format == WeightFormat.FP8) {
+      return Optional.of(new Quantisation(format, 0));
     }
     JsonNode blockSize = reflux.path("block_size");
     if (!blockSize.isInt() || blockSize.intValue() < 1 || blockSize.intValue() > 1 << 20) {
       throw unsupported("reflux.block_size", blockSize, "a whole number, at least 1");
     }
-    return Optional.of(new Quantisation(blockSize.intValue()));
+    if (format == WeightFormat.INT4 && blockSize.intValue() % 2 != 0) {
+      throw unsupported("reflux.block_size", blockSize, "an even number");
+    }
+    return Optional.of(new Quantisation(format, blockSize.intValue()));
+  }
+
+  private WeightFormat format(JsonNode name) {
+    for (WeightFormat format : WeightFormat.values()) {
+      if (format != WeightFormat.NONE && format.toString().equals(name.asText())) {
+        return format;
+      }
+    }
+    throw unsupported("reflux.quantisation", name, "int8, int4 or fp8");
   }
 
   static List<Integer> ids(Path file, JsonNode node, String field) {

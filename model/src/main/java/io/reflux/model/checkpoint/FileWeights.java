@@ -1,16 +1,20 @@
 package io.reflux.model.checkpoint;
 
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.ConfigJson.Quantisation;
 import io.reflux.model.checkpoint.SafetensorsHeader.Entry;
 import java.util.Collection;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
 /** The weights of one model in one safetensors file or several, checked against its shape. */
 final class FileWeights implements Weights {
+  private static final Set<String> PLAIN = Set.of("F32", "F16", "BF16");
+
   private final SortedMap<String, Located> tensors = new TreeMap<>();
   private final List<TensorInfo> infos;
   private volatile String fingerprint;
@@ -18,22 +22,21 @@ final class FileWeights implements Weights {
   /**
    * @param located every tensor of the files, by name; those that the model lacks are left alone
    * @param source the file or folder to name in errors
-   * @param blockSize of 8-bit matrices; empty when there may be none
+   * @param quantisation of matrices; empty when there may be none
    */
   FileWeights(
-      ModelConfig config, SortedMap<String, Stored> located, String source, OptionalInt blockSize) {
+      ModelConfig config,
+      SortedMap<String, Stored> located,
+      String source,
+      Optional<Quantisation> quantisation) {
     for (TensorInfo expected : TensorNames.expected(config)) {
       Stored stored = require(located, expected, source);
-      if (!stored.entry().shape().equals(expected.shape())) {
-        throw new ModelException(
-            "%s: %s: shape: %s (expected: %s)"
-                .formatted(
-                    stored.file().path(),
-                    expected.name(),
-                    stored.entry().shape(),
-                    expected.shape()));
-      }
-      tensors.put(expected.name(), locate(located, stored, source, blockSize));
+      Optional<WeightFormat> packed = packedFormat(expected, stored, quantisation);
+      tensors.put(
+          expected.name(),
+          packed.isPresent()
+              ? packed(located, expected, stored, source, packed.get(), quantisation.get())
+              : plain(expected, stored));
     }
     infos = tensors.values().stream().map(Located::info).toList();
   }
@@ -41,10 +44,12 @@ final class FileWeights implements Weights {
   /** A tensor as a file has it. */
   record Stored(SafetensorsFile file, Entry entry) {}
 
-  /** scales is null unless the tensor is an 8-bit matrix. */
-  private record Located(TensorInfo info, Stored values, Stored scales, int blockSize) {
+  /** format and scales are null unless the tensor is a matrix of few bits. */
+  private record Located(
+      TensorInfo info, Stored values, WeightFormat format, Stored scales, int blockSize) {
     QuantisedMatrix matrix() {
       return new QuantisedMatrix(
+          format,
           info.shape().get(0).intValue(),
           info.shape().get(1).intValue(),
           blockSize,
@@ -69,7 +74,7 @@ final class FileWeights implements Weights {
   @Override
   public boolean stored(String name, DType dtype, ByteChunks into) {
     Located tensor = require(name);
-    if (tensor.info().dtype() != dtype || dtype == DType.I8) {
+    if (tensor.info().dtype() != dtype || !dtype.isPlain()) {
       return false;
     }
     tensor.values().file().forEachChunk(tensor.values().entry(), into);
@@ -125,51 +130,82 @@ final class FileWeights implements Weights {
     return stored;
   }
 
-  private static Located locate(
-      SortedMap<String, Stored> located, Stored stored, String source, OptionalInt blockSize) {
-    Entry entry = stored.entry();
-    switch (entry.dtype()) {
-      case "F32", "F16", "BF16" -> {
-        DType dtype = DType.valueOf(entry.dtype());
-        return new Located(new TensorInfo(entry.name(), dtype, entry.shape()), stored, null, 0);
-      }
-      case "I8" -> {
-        if (blockSize.isPresent() && entry.shape().size() == 2) {
-          return quantised(located, stored, source, blockSize.getAsInt());
+  /**
+   * The format of a matrix of few bits, empty for plain numbers.
+   *
+   * @throws ModelException if the tensor's dtype does not belong into such a model
+   */
+  private static Optional<WeightFormat> packedFormat(
+      TensorInfo expected, Stored stored, Optional<Quantisation> quantisation) {
+    String dtype = stored.entry().dtype();
+    if (PLAIN.contains(dtype)) {
+      return Optional.empty();
+    }
+    Set<String> packed = new LinkedHashSet<>();
+    for (WeightFormat format : WeightFormat.values()) {
+      if (quantisation.isPresent() && quantisation.get().format().admits(format)) {
+        packed.add(SafetensorsWriter.storedType(format.dtype()));
+        if (expected.shape().size() == 2 && packed.contains(dtype)) {
+          return Optional.of(format);
         }
       }
-      default -> {}
     }
     throw new ModelException(
         "%s: %s: dtype: %s (expected: F32, F16 or BF16%s)"
             .formatted(
                 stored.file().path(),
-                entry.name(),
-                entry.dtype(),
-                blockSize.isPresent() ? ", or I8 for a matrix" : ""));
+                expected.name(),
+                dtype,
+                packed.isEmpty() ? "" : ", or " + String.join(" or ", packed) + " for a matrix"));
   }
 
-  private static Located quantised(
-      SortedMap<String, Stored> located, Stored stored, String source, int blockSize) {
-    Entry entry = stored.entry();
-    long rows = entry.shape().get(0);
-    long blocks = (entry.shape().get(1) + blockSize - 1) / blockSize;
-    TensorInfo expected =
-        new TensorInfo(entry.name() + TensorNames.SCALES_SUFFIX, DType.F32, List.of(rows, blocks));
-    Stored scales = require(located, expected, source);
+  private static Located plain(TensorInfo expected, Stored stored) {
+    requireShape(stored, expected.shape());
+    DType dtype = DType.valueOf(stored.entry().dtype());
+    return new Located(
+        new TensorInfo(expected.name(), dtype, expected.shape()), stored, null, null, 0);
+  }
+
+  private static Located packed(
+      SortedMap<String, Stored> located,
+      TensorInfo expected,
+      Stored stored,
+      String source,
+      WeightFormat format,
+      Quantisation quantisation) {
+    long rows = expected.shape().get(0);
+    int columns = Math.toIntExact(expected.shape().get(1));
+    int blockSize = format == WeightFormat.FP8 ? columns : quantisation.blockSize();
+    requireShape(stored, List.of(rows, QuantisedMatrix.rowBytes(format, columns, blockSize)));
+    long blocks = QuantisedMatrix.blocks(columns, blockSize);
+    TensorInfo expectedScales =
+        new TensorInfo(
+            expected.name() + TensorNames.SCALES_SUFFIX, DType.F32, List.of(rows, blocks));
+    Stored scales = require(located, expectedScales, source);
+    Entry entry = scales.entry();
+    boolean oneScale = format == WeightFormat.FP8 && entry.shape().equals(List.of(1L, 1L));
     boolean fits =
-        scales.entry().dtype().equals("F32") && scales.entry().shape().equals(expected.shape());
+        entry.dtype().equals("F32") && (oneScale || entry.shape().equals(expectedScales.shape()));
     if (!fits) {
       throw new ModelException(
           "%s: %s: %s %s (expected: F32 %s)"
               .formatted(
                   scales.file().path(),
-                  expected.name(),
-                  scales.entry().dtype(),
-                  scales.entry().shape(),
-                  expected.shape()));
+                  expectedScales.name(),
+                  entry.dtype(),
+                  entry.shape(),
+                  expectedScales.shape()));
     }
-    return new Located(
-        new TensorInfo(entry.name(), DType.I8, entry.shape()), stored, scales, blockSize);
+    TensorInfo info = new TensorInfo(expected.name(), format.dtype(), expected.shape());
+    return new Located(info, stored, format, scales, blockSize);
+  }
+
+  private static void requireShape(Stored stored, List<Long> shape) {
+    if (!stored.entry().shape().equals(shape)) {
+      throw new ModelException(
+          "%s: %s: shape: %s (expected: %s)"
+              .formatted(
+                  stored.file().path(), stored.entry().name(), stored.entry().shape(), shape));
+    }
   }
 }

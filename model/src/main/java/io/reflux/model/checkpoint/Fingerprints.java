@@ -46,7 +46,8 @@ final class Fingerprints {
 
   void matrix(QuantisedMatrix matrix) {
     digest.update(matrix.values());
-    number(matrix.blockSize());
+    // Of FP8 the columns say the block size, and not how many scales there are.
+    number(matrix.format() == WeightFormat.FP8 ? matrix.scales().length : matrix.blockSize());
     floats(matrix.scales());
   }
 

@@ -125,10 +125,10 @@ public final class MemoryWeights implements Weights {
       return add(new Tensor(info, floats, null));
     }
 
-    /** Adds an 8-bit matrix. */
+    /** Adds a matrix of few bits. */
     public Builder quantised(String name, QuantisedMatrix matrix) {
       List<Long> shape = List.of((long) matrix.rows(), (long) matrix.columns());
-      return add(new Tensor(new TensorInfo(name, DType.I8, shape), null, matrix));
+      return add(new Tensor(new TensorInfo(name, matrix.format().dtype(), shape), null, matrix));
     }
 
     /** The weights; the builder may not be used again. */

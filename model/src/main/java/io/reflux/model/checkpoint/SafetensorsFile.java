@@ -88,9 +88,10 @@ final class SafetensorsFile {
                 floats[start + i] = Halves.fromBfloat16(chunk.getShort(i * 2));
               }
             }
-            case I8 ->
+            case I8, I4, F8_E4M3 ->
                 throw new ModelException(
-                    "%s: %s: dtype: I8 (expected: F32, F16 or BF16)".formatted(path, entry.name()));
+                    "%s: %s: dtype: %s (expected: F32, F16 or BF16)"
+                        .formatted(path, entry.name(), dtype));
           }
           filled[0] += count;
         });

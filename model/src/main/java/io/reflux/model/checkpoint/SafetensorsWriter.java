@@ -33,7 +33,8 @@ final class SafetensorsWriter {
   /**
    * Writes all tensors.
    *
-   * @param dtype of every tensor; I8 keeps 8-bit matrices as they are and writes the rest as F32
+   * @param dtype of every tensor; I8, I4 and F8_E4M3 keep matrices of few bits as they are and
+   *     write the rest as F32
    */
   static void write(Path file, Weights weights, DType dtype) {
     SafetensorsWriter writer = new SafetensorsWriter(weights, dtype);
@@ -54,30 +55,41 @@ final class SafetensorsWriter {
     }
   }
 
-  /** One tensor of the file; an 8-bit matrix makes two. */
-  private record Part(TensorInfo info, String source) {
+  /** The format's name of an element type. */
+  static String storedType(DType dtype) {
+    // The format has types of whole bytes only.
+    return dtype == DType.I4 ? "U8" : dtype.name();
+  }
+
+  /**
+   * One tensor of the file; a matrix of few bits makes two.
+   *
+   * @param dtype of the source's elements
+   * @param shape of the file's
+   */
+  private record Part(String name, DType dtype, List<Long> shape, String source) {
     long bytes() {
-      return info.elements() * info.dtype().bytes();
+      long elements = shape.stream().reduce(1L, Math::multiplyExact);
+      return elements * (dtype == DType.I4 ? 1 : dtype.bytes());
     }
   }
 
   private List<Part> parts() {
     List<Part> parts = new ArrayList<>();
     for (TensorInfo tensor : weights.tensors()) {
-      if (dtype == DType.I8 && tensor.dtype() == DType.I8) {
-        QuantisedMatrix matrix = weights.quantised(tensor.name()).orElseThrow();
-        List<Long> scales = List.of((long) matrix.rows(), (long) matrix.blocks());
-        parts.add(new Part(tensor, tensor.name()));
-        parts.add(
-            new Part(
-                new TensorInfo(tensor.name() + TensorNames.SCALES_SUFFIX, DType.F32, scales),
-                tensor.name()));
+      String name = tensor.name();
+      if (!dtype.isPlain() && !tensor.dtype().isPlain()) {
+        QuantisedMatrix matrix = weights.quantised(name).orElseThrow();
+        List<Long> values = List.of((long) matrix.rows(), (long) matrix.rowBytes());
+        long scaleRows = matrix.scales().length / matrix.blocks();
+        List<Long> scales = List.of(scaleRows, (long) matrix.blocks());
+        parts.add(new Part(name, tensor.dtype(), values, name));
+        parts.add(new Part(name + TensorNames.SCALES_SUFFIX, DType.F32, scales, name));
       } else {
-        DType stored = dtype == DType.I8 ? DType.F32 : dtype;
-        parts.add(new Part(new TensorInfo(tensor.name(), stored, tensor.shape()), tensor.name()));
+        parts.add(new Part(name, dtype.isPlain() ? dtype : DType.F32, tensor.shape(), name));
       }
     }
-    parts.sort(Comparator.comparing(part -> part.info().name()));
+    parts.sort(Comparator.comparing(Part::name));
     return parts;
   }
 
@@ -91,10 +103,10 @@ final class SafetensorsWriter {
       generator.writeEndObject();
       long offset = 0;
       for (Part part : parts) {
-        generator.writeObjectFieldStart(part.info().name());
-        generator.writeStringField("dtype", part.info().dtype().name());
+        generator.writeObjectFieldStart(part.name());
+        generator.writeStringField("dtype", storedType(part.dtype()));
         generator.writeArrayFieldStart("shape");
-        for (long dimension : part.info().shape()) {
+        for (long dimension : part.shape()) {
           generator.writeNumber(dimension);
         }
         generator.writeEndArray();
@@ -115,16 +127,16 @@ final class SafetensorsWriter {
   }
 
   private void write(OutputStream out, Part part) throws IOException {
-    switch (part.info().dtype()) {
-      case I8 -> out.write(weights.quantised(part.source()).orElseThrow().values());
+    switch (part.dtype()) {
+      case I8, I4, F8_E4M3 -> out.write(weights.quantised(part.source()).orElseThrow().values());
       case F32, F16, BF16 -> {
-        boolean scales = !part.info().name().equals(part.source());
+        boolean scales = !part.name().equals(part.source());
         writeFloats(
             out,
             scales
                 ? weights.quantised(part.source()).orElseThrow().scales()
                 : weights.floats(part.source()),
-            part.info().dtype());
+            part.dtype());
       }
     }
   }
@@ -141,7 +153,8 @@ final class SafetensorsWriter {
           case F32 -> chunk.putFloat(floats[i]);
           case F16 -> chunk.putShort(Halves.toFloat16(floats[i]));
           case BF16 -> chunk.putShort(Halves.toBfloat16(floats[i]));
-          case I8 -> throw new IllegalArgumentException("floats are not written as I8");
+          case I8, I4, F8_E4M3 ->
+              throw new IllegalArgumentException("floats are not written as " + dtype);
         }
       }
       out.write(chunk.array(), 0, chunk.position());

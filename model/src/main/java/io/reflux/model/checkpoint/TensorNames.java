@@ -14,7 +14,7 @@ public final class TensorNames {
   /** Output projection, [vocabularySize, hiddenSize]; absent when tied to the embeddings. */
   public static final String HEAD = "lm_head.weight";
 
-  /** Ends the name of the scales that stand beside an 8-bit matrix in a file. */
+  /** Ends the name of the scales that stand beside a matrix of few bits in a file. */
   static final String SCALES_SUFFIX = ".scales";
 
   private TensorNames() {}

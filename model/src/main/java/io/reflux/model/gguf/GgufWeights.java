@@ -6,6 +6,7 @@ import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.QuantisedMatrix;
 import io.reflux.model.checkpoint.TensorInfo;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
 import java.util.Collection;
 import java.util.List;
@@ -86,7 +87,8 @@ final class GgufWeights implements Weights {
       System.arraycopy(stored, row * columns, values, source * columns, columns);
       System.arraycopy(storedScales, row * blocks, scales, source * blocks, blocks);
     }
-    return Optional.of(new QuantisedMatrix(rows, columns, BlockCodec.BLOCK, values, scales));
+    return Optional.of(
+        new QuantisedMatrix(WeightFormat.INT8, rows, columns, BlockCodec.BLOCK, values, scales));
   }
 
   @Override

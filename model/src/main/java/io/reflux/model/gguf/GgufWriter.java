@@ -5,6 +5,7 @@ import io.reflux.model.ModelException;
 import io.reflux.model.ModelText;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.QuantisedMatrix;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -177,7 +178,10 @@ public final class GgufWriter {
   }
 
   private static boolean keepsIntegers(QuantisedMatrix matrix, GgufType type) {
-    return type == GgufType.Q8_0 && matrix.blockSize() % BlockCodec.BLOCK == 0;
+    boolean sameIntegers =
+        (type == GgufType.Q8_0 && matrix.format() == WeightFormat.INT8)
+            || (type == GgufType.Q4_0 && matrix.format() == WeightFormat.INT4);
+    return sameIntegers && matrix.blockSize() % BlockCodec.BLOCK == 0;
   }
 
   private void rows(GgufOutput out, Part part, float[] floats) throws IOException {
@@ -202,12 +206,13 @@ public final class GgufWriter {
     int columns = matrix.columns();
     requireShape(part, (long) matrix.rows() * columns, part.shape().get(0) * part.shape().get(1));
     ByteBuffer row = buffer(part, columns);
+    byte[] integers = matrix.integers();
     for (int r = 0; r < matrix.rows(); r++) {
       int source = part.mapped().sourceRow(r);
       row.clear();
       for (int c = 0; c < columns; c += BlockCodec.BLOCK) {
         float scale = matrix.scales()[source * matrix.blocks() + c / matrix.blockSize()];
-        BlockCodec.writeBlock(row, part.type(), scale, matrix.values(), source * columns + c);
+        BlockCodec.writeBlock(row, part.type(), scale, integers, source * columns + c);
       }
       out.bytes(row.flip());
     }

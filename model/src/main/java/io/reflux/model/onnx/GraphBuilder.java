@@ -28,6 +28,7 @@ final class GraphBuilder implements AutoCloseable {
   static final String MICROSOFT = "com.microsoft";
 
   static final int FLOAT = TensorProto.DataType.FLOAT_VALUE;
+  static final int FLOAT8 = TensorProto.DataType.FLOAT8E4M3FN_VALUE;
   static final int UINT8 = TensorProto.DataType.UINT8_VALUE;
   static final int INT8 = TensorProto.DataType.INT8_VALUE;
   static final int FLOAT16 = TensorProto.DataType.FLOAT16_VALUE;
@@ -64,7 +65,8 @@ final class GraphBuilder implements AutoCloseable {
       case F32 -> FLOAT;
       case F16 -> FLOAT16;
       case BF16 -> BFLOAT16;
-      case I8 -> throw new IllegalArgumentException("8-bit weights are stored unsigned");
+      case I8, I4, F8_E4M3 ->
+          throw new IllegalArgumentException(type + " (expected: numbers without scales)");
     };
   }
 
@@ -172,6 +174,13 @@ final class GraphBuilder implements AutoCloseable {
     return name;
   }
 
+  /** Adds an unsigned byte without dimensions. */
+  String byteScalar(String name, int value) {
+    graph.addInitializer(
+        TensorProto.newBuilder().setName(name).setDataType(UINT8).addInt32Data(value));
+    return name;
+  }
+
   /** Adds a number without dimensions. */
   String scalar(String name, float value) {
     return scalar(name, FLOAT, value);
@@ -199,7 +208,7 @@ final class GraphBuilder implements AutoCloseable {
   /**
    * Adds a tensor whose elements the source writes.
    *
-   * @param type FLOAT, FLOAT16, BFLOAT16 or UINT8; floats are rounded to the 16-bit types
+   * @param type FLOAT, FLOAT16, BFLOAT16, FLOAT8 or UINT8; floats are rounded to the 16-bit types
    */
   String tensor(String name, int type, TensorSource source, long... shape) {
     TensorProto.Builder tensor = TensorProto.newBuilder().setName(name).setDataType(type);
@@ -264,7 +273,7 @@ final class GraphBuilder implements AutoCloseable {
     return switch (type) {
       case FLOAT -> Float.BYTES;
       case FLOAT16, BFLOAT16 -> Short.BYTES;
-      case UINT8 -> 1;
+      case UINT8, FLOAT8 -> 1;
       default -> throw new IllegalArgumentException("tensor type: " + type);
     };
   }

@@ -11,8 +11,8 @@ import java.nio.file.Path;
  *
  * @param type of weights, activations and key-value memory: F32, F16 or BF16. Whatever comes after
  *     the last layer is float32 all the same: final norm, head and log-softmax
- * @param accuracyLevel of products with 8-bit matrices: 4 rounds activations to 8 bits too, which
- *     is about 20 times as fast a step and errs by 1 to 2 % RMS; 0 computes in float32
+ * @param accuracyLevel of products with matrices of 8 or 4 bits: 4 rounds activations to 8 bits
+ *     too, which is about 20 times as fast a step and errs by 1 to 2 % RMS; 0 computes in float32
  * @param dataThresholdBytes models whose weights take more than this keep them in a file; protobuf
  *     ends at 2 GiB
  * @param dataDirectory where that file goes; null when there will be none
@@ -23,7 +23,7 @@ public record GraphOptions(
   public static final long DEFAULT_DATA_THRESHOLD_BYTES = 96L << 20;
 
   public GraphOptions {
-    if (type == DType.I8) {
+    if (!type.isPlain()) {
       throw new ModelException("element type: " + type + " (expected: F32, F16 or BF16)");
     }
     if (accuracyLevel < 0 || accuracyLevel > 4) {
@@ -37,7 +37,7 @@ public record GraphOptions(
   }
 
   /**
-   * In float32, with 8-bit arithmetic where matrices have 8 bits; for weights below the default
+   * In float32, with 8-bit arithmetic where matrices are of integers; for weights below the default
    * threshold.
    */
   public static GraphOptions inMemory() {
@@ -58,11 +58,11 @@ public record GraphOptions(
   public static long weightBytes(Weights weights) {
     long bytes = 0;
     for (TensorInfo tensor : weights.tensors()) {
-      // 8-bit matrices have a float32 scale for every block, of 32 in general.
+      // Matrices of few bits have a float32 scale for every block, of 32 in general.
       bytes +=
-          tensor.dtype() == DType.I8
-              ? tensor.elements() + tensor.elements() / 8
-              : tensor.elements() * Float.BYTES;
+          tensor.dtype().isPlain()
+              ? tensor.elements() * Float.BYTES
+              : tensor.elements() * tensor.dtype().bits() / 8 + tensor.elements() / 8;
     }
     return bytes;
   }

@@ -1,6 +1,8 @@
 package io.reflux.model.onnx;
 
+import static io.reflux.model.onnx.GraphBuilder.FLOAT;
 import static io.reflux.model.onnx.GraphBuilder.FLOAT16;
+import static io.reflux.model.onnx.GraphBuilder.FLOAT8;
 import static io.reflux.model.onnx.GraphBuilder.MICROSOFT;
 import static io.reflux.model.onnx.GraphBuilder.UINT8;
 import static io.reflux.model.onnx.GraphBuilder.attribute;
@@ -10,6 +12,7 @@ import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.Halves;
 import io.reflux.model.checkpoint.QuantisedMatrix;
 import io.reflux.model.checkpoint.TensorInfo;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,8 +26,10 @@ import java.util.stream.Collectors;
  * look up in them. Nothing is transposed, so tied embeddings and head are one tensor.
  */
 final class MatrixNodes {
-  /** ONNX keeps 8-bit weights unsigned, and takes this for their zero. */
-  private static final int ZERO_POINT = 128;
+  /** ONNX keeps integers unsigned, and takes these for their zeros. */
+  private static final int INT8_ZERO = 128;
+
+  private static final int INT4_ZERO = 8;
 
   private static final int SMALLEST_BLOCK = 16;
 
@@ -44,10 +49,11 @@ final class MatrixNodes {
   /**
    * A matrix of the graph.
    *
-   * @param scales name of the scales; null when the matrix is not of 8 bits
+   * @param scales name of the scales; null when the matrix is of plain numbers
+   * @param bits of an integer, when there are scales
    * @param blockSize columns that share a scale
    */
-  record Matrix(String name, String scales, int rows, int columns, int blockSize) {
+  record Matrix(String name, String scales, int bits, int rows, int columns, int blockSize) {
     int blocks() {
       return (columns + blockSize - 1) / blockSize;
     }
@@ -56,7 +62,7 @@ final class MatrixNodes {
   /**
    * Adds the matrices of a checkpoint, one below the other, as one.
    *
-   * @param type FLOAT, FLOAT16 or BFLOAT16: of the elements, or of the scales of 8-bit ones
+   * @param type FLOAT, FLOAT16 or BFLOAT16: of the elements, or of the scales of integers
    * @param rows of each
    * @param columns of all
    */
@@ -71,26 +77,31 @@ final class MatrixNodes {
         quantised.add(found.get());
       }
     }
-    boolean oneBlockSize =
-        quantised.stream().mapToInt(QuantisedMatrix::blockSize).distinct().count() == 1;
-    if (quantised.size() < rows.length || !oneBlockSize) {
+    boolean alike =
+        quantised.stream().mapToInt(QuantisedMatrix::blockSize).distinct().count() == 1
+            && quantised.stream().map(QuantisedMatrix::format).distinct().count() == 1;
+    if (quantised.size() < rows.length || !alike) {
       graph.tensor(
           name,
           type,
           sink -> writeNumbers(sink, type, tensorNames, rows, columns),
           totalRows,
           columns);
-      return new Matrix(name, null, totalRows, columns, 1);
+      return new Matrix(name, null, 0, totalRows, columns, 1);
     }
-    Matrix matrix =
-        new Matrix(name, name + ".scales", totalRows, columns, quantised.get(0).blockSize());
+    QuantisedMatrix first = quantised.get(0);
+    if (first.format() == WeightFormat.FP8) {
+      return floats8(name, type, quantised, totalRows, columns);
+    }
+    int bits = first.format().dtype().bits();
+    Matrix matrix = new Matrix(name, name + ".scales", bits, totalRows, columns, first.blockSize());
     graph.tensor(
         name,
         UINT8,
         sink -> quantised.forEach(one -> writeBytes(sink, one)),
         totalRows,
         matrix.blocks(),
-        matrix.blockSize());
+        matrix.blockSize() * bits / Byte.SIZE);
     graph.tensor(
         matrix.scales(),
         type,
@@ -98,6 +109,42 @@ final class MatrixNodes {
         totalRows,
         matrix.blocks());
     return matrix;
+  }
+
+  /**
+   * Adds matrices of 8-bit floats and the node that widens them, which the runtime does once when
+   * it loads them: the processor multiplies no such floats.
+   */
+  private Matrix floats8(
+      String name, int type, List<QuantisedMatrix> matrices, int rows, int columns) {
+    String narrow =
+        graph.tensor(
+            name + ".narrow",
+            FLOAT8,
+            sink -> matrices.forEach(one -> sink.bytes(one.values(), 0, one.values().length)),
+            rows,
+            columns);
+    String scales =
+        graph.tensor(
+            name + ".scales",
+            FLOAT,
+            sink -> matrices.forEach(one -> sink.floats(scalesByRow(one))),
+            rows);
+    String wide =
+        graph.node(
+            "DequantizeLinear",
+            type == FLOAT ? name : name + ".wide",
+            List.of(narrow, scales),
+            attribute("axis", 0));
+    return new Matrix(graph.cast(name, wide, FLOAT, type), null, 0, rows, columns, 1);
+  }
+
+  private static float[] scalesByRow(QuantisedMatrix matrix) {
+    float[] scales = new float[matrix.rows()];
+    for (int row = 0; row < scales.length; row++) {
+      scales[row] = matrix.scaleAt(row, 0);
+    }
+    return scales;
   }
 
   /**
@@ -135,7 +182,7 @@ final class MatrixNodes {
         List.of(input, matrix.name(), matrix.scales()),
         attribute("K", matrix.columns()),
         attribute("N", matrix.rows()),
-        attribute("bits", 8),
+        attribute("bits", matrix.bits()),
         attribute("block_size", matrix.blockSize()),
         attribute("accuracy_level", accuracyLevel));
     return bias.isEmpty() ? product : graph.node("Add", output, List.of(product, bias));
@@ -156,12 +203,16 @@ final class MatrixNodes {
     }
     // Only the rows that are looked up are dequantised.
     int padded = matrix.blocks() * matrix.blockSize();
-    String bytes = graph.node("Gather", output + ".bytes", List.of(matrix.name(), ids));
-    String numbers = graph.node("Cast", output + ".numbers", List.of(bytes), attribute("to", type));
-    String zero = graph.scalar(output + ".zero", type, ZERO_POINT);
-    String centred = graph.node("Sub", output + ".centred", List.of(numbers, zero));
-    String scales = graph.node("Gather", output + ".scales", List.of(matrix.scales(), ids));
     String last = graph.longs(output + ".last", -1);
+    String which = graph.node("Reshape", output + ".which", List.of(ids, last));
+    String bytes = graph.node("Gather", output + ".bytes", List.of(matrix.name(), which));
+    String integers = matrix.bits() == 8 ? bytes : halves(output, bytes, last, matrix);
+    String numbers =
+        graph.node("Cast", output + ".numbers", List.of(integers), attribute("to", type));
+    int zeroPoint = matrix.bits() == 8 ? INT8_ZERO : INT4_ZERO;
+    String zero = graph.scalar(output + ".zero", type, zeroPoint);
+    String centred = graph.node("Sub", output + ".centred", List.of(numbers, zero));
+    String scales = graph.node("Gather", output + ".scales", List.of(matrix.scales(), which));
     String wide = graph.node("Unsqueeze", output + ".wide", List.of(scales, last));
     String scaled = graph.node("Mul", output + ".scaled", List.of(centred, wide));
     if (padded == matrix.columns()) {
@@ -179,6 +230,20 @@ final class MatrixNodes {
             graph.longs(output + ".axis", 1)));
   }
 
+  /** From [n, blocks, blockSize / 2] pairs to [n, blocks, blockSize] integers. */
+  private String halves(String output, String bytes, String last, Matrix matrix) {
+    String pairs = graph.node("Unsqueeze", output + ".pairs", List.of(bytes, last));
+    String mask = graph.byteScalar(output + ".mask", 0xf);
+    String low = graph.node("BitwiseAnd", output + ".low", List.of(pairs, mask));
+    String shift = graph.byteScalar(output + ".shift", 4);
+    String high =
+        graph.node(
+            "BitShift", output + ".high", List.of(pairs, shift), attribute("direction", "RIGHT"));
+    String both = graph.node("Concat", output + ".both", List.of(low, high), attribute("axis", -1));
+    String shape = graph.longs(output + ".halves", -1, matrix.blocks(), matrix.blockSize());
+    return graph.node("Reshape", output + ".integers", List.of(both, shape));
+  }
+
   private Optional<QuantisedMatrix> require(String name) {
     if (!weights.contains(name)) {
       throw new ModelException("tensor: " + name + " is missing (expected by the configuration)");
@@ -188,9 +253,10 @@ final class MatrixNodes {
 
   /** The operator takes blocks of powers of two from 16; others are turned into float32. */
   private static boolean graphCanHold(QuantisedMatrix matrix) {
-    return matrix.blockSize() >= SMALLEST_BLOCK
-        && matrix.blockSize() <= 256
-        && Integer.bitCount(matrix.blockSize()) == 1;
+    return matrix.format() == WeightFormat.FP8
+        || (matrix.blockSize() >= SMALLEST_BLOCK
+            && matrix.blockSize() <= 256
+            && Integer.bitCount(matrix.blockSize()) == 1);
   }
 
   private void writeNumbers(
@@ -205,7 +271,7 @@ final class MatrixNodes {
       }
       DType stored = infos.get(name).dtype();
       boolean asIs =
-          stored != DType.I8
+          stored.isPlain()
               && GraphBuilder.typeOf(stored) == type
               && weights.stored(name, stored, (bytes, length) -> sink.bytes(bytes, 0, length));
       if (!asIs) {
@@ -230,12 +296,16 @@ final class MatrixNodes {
   }
 
   private static void writeBytes(TensorSink sink, QuantisedMatrix matrix) {
+    if (matrix.format() == WeightFormat.INT4) {
+      sink.bytes(matrix.values(), 0, matrix.values().length);
+      return;
+    }
     int padded = matrix.blocks() * matrix.blockSize();
     byte[] row = new byte[padded];
     for (int r = 0; r < matrix.rows(); r++) {
       for (int c = 0; c < padded; c++) {
         int value = c < matrix.columns() ? matrix.values()[r * matrix.columns() + c] : 0;
-        row[c] = (byte) (value + ZERO_POINT);
+        row[c] = (byte) (value + INT8_ZERO);
       }
       sink.bytes(row, 0, padded);
     }

@@ -159,7 +159,7 @@ final class Trunk {
     return graph.cast("wanted_" + what + ".wide", wanted, type, FLOAT);
   }
 
-  /** The matrix that turns hidden states into logits; float32, or of 8 bits with such scales. */
+  /** The matrix that turns hidden states into logits; float32, or of integers with such scales. */
   Matrix headMatrix() {
     return config.tiedEmbeddings()
         ? embedding

@@ -47,6 +47,7 @@ final class KeyValueCache {
       case I8 ->
           OnnxTensor.createTensor(
               OrtSessions.environment(), memory.slice(from, size), shape, OnnxJavaType.INT8);
+      case I4, F8_E4M3 -> throw new IllegalStateException("key-value cache of " + type);
     };
   }
 

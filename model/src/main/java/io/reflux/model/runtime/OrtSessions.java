@@ -131,6 +131,8 @@ final class OrtSessions {
       // A spinning pool takes a whole core from the rest of the process between two runs.
       settings.addConfigEntry("session.intra_op.allow_spinning", "0");
       settings.addConfigEntry("session.inter_op.allow_spinning", "0");
+      // Weights of 8-bit floats are widened once, when they are loaded, and not at every run.
+      settings.addConfigEntry("session.disable_quant_qdq", "1");
       // Shapes differ from run to run, and a memory plan would be kept for each of them.
       settings.setMemoryPatternOptimization(false);
       Providers.add(settings, options.device());

@@ -368,7 +368,8 @@ class SafetensorsTest {
         scales[i] = random.nextFloat();
       }
       builder.quantised(
-          tensor.name(), new QuantisedMatrix(rows, columns, blockSize, values, scales));
+          tensor.name(),
+          new QuantisedMatrix(WeightFormat.INT8, rows, columns, blockSize, values, scales));
     }
     return builder.build();
   }

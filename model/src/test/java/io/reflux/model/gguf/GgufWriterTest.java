@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.reflux.model.LanguageModel;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.Checkpoint;
+import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.Halves;
 import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
@@ -13,8 +14,9 @@ import io.reflux.model.checkpoint.QuantisedMatrix;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -126,9 +128,28 @@ class GgufWriterTest {
   }
 
   @Test
+  void fourBitIntegersOfAQuantiserStayAsTheyAre() {
+    LanguageModel model = GgufModels.LLAMA.save(folder.resolve("model"));
+    Weights int4 = Quantiser.of(WeightFormat.INT4).quantise(model.config(), model.weights());
+    Path file = folder.resolve("model.gguf");
+
+    GgufWriter.write(file, model.config(), int4, model.text(), GgufType.Q4_0);
+
+    Weights back = GgufCheckpoint.load(file).weights();
+    for (TensorInfo tensor : int4.tensors()) {
+      // Whose scales are float16 numbers already.
+      if (tensor.dtype() == DType.I4) {
+        assertThat(back.floats(tensor.name()))
+            .as(tensor.name())
+            .isEqualTo(int4.floats(tensor.name()));
+      }
+    }
+  }
+
+  @Test
   void integersOfAQuantiserStayAsTheyAre() {
     LanguageModel model = GgufModels.LLAMA.save(folder.resolve("model"));
-    Weights int8 = Int8.quantise(model.config(), model.weights());
+    Weights int8 = Quantiser.of(WeightFormat.INT8).quantise(model.config(), model.weights());
     Path file = folder.resolve("model.gguf");
 
     GgufWriter.write(file, model.config(), int8, model.text(), GgufType.Q8_0);

@@ -18,8 +18,9 @@ import io.reflux.model.checkpoint.QuantisedMatrix;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
@@ -46,7 +47,8 @@ class ElementTypesTest {
     for (long seed = 0; seed < 6; seed++) {
       ModelConfig config = RandomModel.config(architecture, seed);
       Weights floats = RandomModel.variedWeights(config, seed);
-      for (Weights weights : List.of(floats, Int8.quantise(config, floats))) {
+      for (Weights weights :
+          List.of(floats, Quantiser.of(WeightFormat.INT8).quantise(config, floats))) {
         GraphProto half = decodeGraph(config, weights, DType.F16);
         GraphProto brain = decodeGraph(config, weights, DType.BF16);
         assertThat(brain.getInputList())

@@ -12,8 +12,9 @@ import io.reflux.model.checkpoint.ModelConfig.Architecture;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,7 +31,8 @@ class GraphBytesTest {
       throws IOException {
     ModelConfig config = RandomModel.config(architecture, 4);
     Weights floats = RandomModel.weights(config, 1);
-    for (Weights weights : List.of(floats, Int8.quantise(config, floats))) {
+    for (Weights weights :
+        List.of(floats, Quantiser.of(WeightFormat.INT8).quantise(config, floats))) {
       // A copy, so that nothing rests on the identity of objects.
       Weights copy = MemoryWeights.copyOf(weights);
       GraphOptions options = GraphOptions.inMemory();
@@ -73,7 +75,8 @@ class GraphBytesTest {
   void valuesHaveDistinctNames() throws IOException {
     for (Architecture architecture : Architecture.values()) {
       ModelConfig config = RandomModel.config(architecture, 4);
-      Weights weights = Int8.quantise(config, RandomModel.weights(config, 1));
+      Weights weights =
+          Quantiser.of(WeightFormat.INT8).quantise(config, RandomModel.weights(config, 1));
       ModelProto model =
           ModelProto.parseFrom(
               DecodeGraph.build(config, weights, 16, GraphOptions.inMemory()).bytes());

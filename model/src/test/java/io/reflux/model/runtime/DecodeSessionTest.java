@@ -6,8 +6,9 @@ import static org.assertj.core.api.Assertions.within;
 import ai.onnxruntime.OrtException;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.reference.ReferenceForward;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -43,9 +44,9 @@ class DecodeSessionTest {
   @EnumSource
   void aSlotDecodesToTheSameBitsWhateverIsBesideIt(SmallModels model) throws OrtException {
     ModelConfig config = model.config();
-    for (boolean quantised : new boolean[] {false, true}) {
-      Weights weights = RandomModel.variedWeights(config, 3);
-      weights = quantised ? Int8.quantise(config, weights) : weights;
+    Weights floats = RandomModel.variedWeights(config, 3);
+    for (WeightFormat format : WeightFormat.values()) {
+      Weights weights = Quantiser.of(format).quantise(config, floats);
       int[] tokens = model.tokens(20, 5);
       try (DecodeSession session = open(config, weights)) {
         float[][] alone = new float[12][];
@@ -68,6 +69,34 @@ class DecodeSessionTest {
             assertThat(row(session, config, beside)).isEqualTo(alone[t - 8]);
           }
         }
+      }
+    }
+  }
+
+  /** Mean absolute error of log-probs: products round activations to 8 bits, but for floats. */
+  @ParameterizedTest
+  @EnumSource
+  void everyFormatDecodesAsTheDoubleForwardOfItsWeights(SmallModels model) throws OrtException {
+    ModelConfig config = model.config();
+    int[] tokens = model.tokens(12, 5);
+    for (WeightFormat format : WeightFormat.values()) {
+      Weights weights = Quantiser.of(format).quantise(config, RandomModel.variedWeights(config, 3));
+      double[][] truth = ReferenceForward.logits(config, weights, tokens);
+      double tolerance =
+          format == WeightFormat.INT8 || format == WeightFormat.INT4 ? 0.06 : TOLERANCE;
+      try (DecodeSession session = open(config, weights)) {
+        session.prefill(0, tokens, 0, 8);
+        double error = 0;
+        for (int t = 8; t < tokens.length; t++) {
+          session.feed(0, tokens[t], t);
+          session.step(1);
+          double[] logprobs = ReferenceForward.logSoftmax(truth[t]);
+          float[] decoded = row(session, config, 0);
+          for (int i = 0; i < decoded.length; i++) {
+            error += Math.abs(decoded[i] - logprobs[i]) / decoded.length;
+          }
+        }
+        assertThat(error / (tokens.length - 8)).isLessThan(tolerance);
       }
     }
   }

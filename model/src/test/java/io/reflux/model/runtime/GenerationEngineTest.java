@@ -6,8 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.reference.ReferenceForward;
 import io.reflux.model.runtime.Generation.FinishReason;
 import io.reflux.model.runtime.Generation.Token;
@@ -58,7 +59,8 @@ class GenerationEngineTest {
 
   @Test
   void requestsGetTheSameTokensAloneAndInACrowd() throws Exception {
-    for (Weights weights : List.of(WEIGHTS, Int8.quantise(CONFIG, WEIGHTS))) {
+    for (Weights weights :
+        List.of(WEIGHTS, Quantiser.of(WeightFormat.INT8).quantise(CONFIG, WEIGHTS))) {
       List<GenerationRequest> requests = new ArrayList<>();
       for (int i = 0; i < 24; i++) {
         SamplingOptions sampling =

@@ -3,8 +3,9 @@ package io.reflux.model.runtime;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.ModelConfig.Architecture;
 import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -44,7 +45,7 @@ final class NativeMemoryProbe {
             OptionalInt.of(0),
             List.of(1));
     Weights floats = RandomModel.weights(config, 1);
-    Weights bytes = Int8.quantise(config, floats);
+    Weights bytes = Quantiser.of(WeightFormat.INT8).quantise(config, floats);
     // The allocator's arenas fill up at first.
     for (int i = 0; i < 10; i++) {
       useOnce(config, i % 2 == 0 ? floats : bytes);

@@ -13,8 +13,9 @@ import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.onnx.GraphOptions;
 import io.reflux.model.onnx.ScoringGraph;
 import io.reflux.model.reference.ReferenceForward;
@@ -101,7 +102,8 @@ class PrecisionTest {
   @EnumSource
   void eightBitWeightsBetweenFloat16Activations(SmallModels model) {
     ModelConfig config = model.config();
-    Weights weights = Int8.quantise(config, RandomModel.variedWeights(config, 7));
+    Weights weights =
+        Quantiser.of(WeightFormat.INT8).quantise(config, RandomModel.variedWeights(config, 7));
     int[] tokens = model.tokens(23, 1);
     double[][] truth = ReferenceForward.logits(config, weights, tokens);
     int k = config.vocabularySize();
@@ -163,7 +165,8 @@ class PrecisionTest {
       ModelConfig config = model.config();
       Weights floats = RandomModel.variedWeights(config, 7);
       GraphOptions options = GraphOptions.inMemory().withType(DType.BF16);
-      for (Weights weights : List.of(floats, Int8.quantise(config, floats))) {
+      for (Weights weights :
+          List.of(floats, Quantiser.of(WeightFormat.INT8).quantise(config, floats))) {
         // It checks types before it looks for kernels, and has none of these on the processor.
         assertThatThrownBy(
                 () ->

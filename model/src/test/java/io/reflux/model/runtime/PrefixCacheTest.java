@@ -4,8 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -25,7 +26,8 @@ class PrefixCacheTest {
 
   @Test
   void answersAreTheSameToTheBitWithBeginningsReusedAndRead() throws Exception {
-    for (Weights weights : List.of(WEIGHTS, Int8.quantise(CONFIG, WEIGHTS))) {
+    for (Weights weights :
+        List.of(WEIGHTS, Quantiser.of(WeightFormat.INT8).quantise(CONFIG, WEIGHTS))) {
       int[] whole = MODEL.tokens(POSITIONS - 20, 3);
       List<int[]> prompts = new ArrayList<>();
       for (int length : List.of(1, 63, 64, 65, 128, 150, 191, 192, POSITIONS - 20)) {

@@ -5,13 +5,16 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.QuantisedMatrix;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Int8;
+import io.reflux.model.compress.Quantiser;
 import io.reflux.model.onnx.GraphOptions;
 import io.reflux.model.onnx.OnnxModel;
 import io.reflux.model.onnx.ScoringGraph;
@@ -86,9 +89,9 @@ class ScorerTest {
   @ParameterizedTest
   @EnumSource
   void aSequenceScoresTheSameAloneAndInARaggedBatch(SmallModels model) {
-    for (boolean quantised : new boolean[] {false, true}) {
-      Weights weights = RandomModel.variedWeights(model.config(), 7);
-      weights = quantised ? Int8.quantise(model.config(), weights) : weights;
+    Weights floats = RandomModel.variedWeights(model.config(), 7);
+    for (WeightFormat format : WeightFormat.values()) {
+      Weights weights = Quantiser.of(format).quantise(model.config(), floats);
       List<ScoreRequest> requests = new ArrayList<>();
       for (int i = 0; i < 9; i++) {
         requests.add(ScoreRequest.of(model.tokens(3 + 5 * i % 31, i), 1 + i % 2));
@@ -105,18 +108,29 @@ class ScorerTest {
 
   @ParameterizedTest
   @EnumSource
-  void eightBitGraphsMultiplyTheDequantisedWeights(SmallModels model) {
+  void graphsOfFewBitsMultiplyTheDequantisedWeights(SmallModels model) {
     ModelConfig config = model.config();
-    Weights weights = Int8.quantise(config, RandomModel.variedWeights(config, 7));
+    Weights floats = RandomModel.variedWeights(config, 7);
+    for (WeightFormat format : WeightFormat.values()) {
+      assertMultipliesTheDequantised(model, Quantiser.of(format).quantise(config, floats));
+    }
+    assertMultipliesTheDequantised(model, allOfFourBits(config, floats));
+  }
+
+  private static void assertMultipliesTheDequantised(SmallModels model, Weights weights) {
+    ModelConfig config = model.config();
     int[] tokens = model.tokens(23, 1);
     double[][] truth = logprobs(config, weights, tokens);
     int[] support = new int[22];
+    boolean integers =
+        weights.tensors().stream()
+            .anyMatch(tensor -> tensor.dtype() == DType.I8 || tensor.dtype() == DType.I4);
     for (int accuracyLevel : new int[] {0, 4}) {
       GraphOptions options = new GraphOptions(accuracyLevel, Long.MAX_VALUE, null);
       try (Scorer scorer = scorer(config, ScoringGraph.build(config, weights, 5, options), 5)) {
         Scores scores = scorer.score(List.of(new ScoreRequest(tokens, 1, support, 1))).get(0);
         // Level 4 rounds activations to 8 bits as well, before each of some fifteen products.
-        if (accuracyLevel == 0) {
+        if (accuracyLevel == 0 || !integers) {
           assertScores(scores, tokens, 1, support, truth, TOLERANCE);
         } else {
           assertThat(meanError(scores, truth)).isLessThan(0.03);
@@ -125,12 +139,36 @@ class ScorerTest {
     }
   }
 
+  /** Embeddings and head too, which the quantiser gives 8 bits. */
+  private static Weights allOfFourBits(ModelConfig config, Weights weights) {
+    MemoryWeights.Builder builder = MemoryWeights.builder();
+    for (TensorInfo tensor : TensorNames.expected(config)) {
+      float[] floats = weights.floats(tensor.name());
+      if (tensor.shape().size() == 1) {
+        builder.floats(tensor.name(), new long[] {floats.length}, floats);
+        continue;
+      }
+      int rows = tensor.shape().get(0).intValue();
+      int columns = tensor.shape().get(1).intValue();
+      byte[] integers = new byte[floats.length];
+      float scale = 0.06f;
+      for (int i = 0; i < integers.length; i++) {
+        integers[i] = (byte) Math.max(-8, Math.min(7, Math.round(floats[i] / scale)));
+      }
+      float[] scales = new float[rows * ((columns + 31) / 32)];
+      Arrays.fill(scales, scale);
+      builder.quantised(tensor.name(), QuantisedMatrix.int4(rows, columns, 32, integers, scales));
+    }
+    return builder.build();
+  }
+
   @ParameterizedTest
   @EnumSource
   void weightsInAFileGiveTheSameScores(SmallModels model, @TempDir Path directory) {
     ModelConfig config = model.config();
     Weights floats = RandomModel.variedWeights(config, 7);
-    for (Weights weights : List.of(floats, Int8.quantise(config, floats))) {
+    for (Weights weights :
+        List.of(floats, Quantiser.of(WeightFormat.INT8).quantise(config, floats))) {
       GraphOptions options = new GraphOptions(4, 0, directory.resolve("a/b"));
       OnnxModel inFile = ScoringGraph.build(config, weights, 5, options);
       assertThat(inFile.dataFile()).isPresent();
@@ -225,7 +263,8 @@ class ScorerTest {
       int[] support = Arrays.copyOfRange(model.tokens(60, 3), 0, tokens.length - 2);
       requests.add(new ScoreRequest(tokens, 2, support, 1, i));
     }
-    for (Weights weights : List.of(floats, Int8.quantise(config, floats))) {
+    for (Weights weights :
+        List.of(floats, Quantiser.of(WeightFormat.INT8).quantise(config, floats))) {
       // By blocks of ids, and without.
       for (int k : new int[] {3, 40}) {
         List<Scores> whole = scores(config, weights, new ScorerOptions(k, 6), 1000, requests);
