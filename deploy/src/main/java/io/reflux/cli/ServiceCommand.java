@@ -1,5 +1,6 @@
 package io.reflux.cli;
 
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.config.Settings;
 import io.reflux.monitor.web.MonitorConfig;
@@ -7,6 +8,7 @@ import io.reflux.monitor.web.MonitorService;
 import io.reflux.operations.PrometheusMeters;
 import io.reflux.producers.MirrorConfig;
 import io.reflux.producers.MirrorService;
+import io.reflux.run.ServedMirror;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
@@ -355,8 +357,13 @@ abstract class ServiceCommand implements Callable<Integer> {
 
     @Override
     Service open(Settings settings, KafkaClients clients) {
-      return new ServerService(
-          settings.get(ServerConfig.class), clients, new SimpleMeterRegistry());
+      ServerConfig config = settings.get(ServerConfig.class);
+      MeterRegistry meters = new SimpleMeterRegistry();
+      ServerService server = new ServerService(config, clients, meters);
+      if (config.mirror()) {
+        ServedMirror.attach(server, settings.get(MirrorConfig.class), clients, meters);
+      }
+      return server;
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.reflux.run;
 
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.cli.ConfigOptions;
 import io.reflux.config.Settings;
@@ -119,8 +120,12 @@ final class LoopRun {
     view.say("Reflux: starting the services …");
     traffic = Traffic.open(options, earlierRuns());
     agreement = opened(new ServedAgreement(teacher, traffic.heldOut()));
-    ServerService server =
-        new ServerService(settings.get(ServerConfig.class), clients, new SimpleMeterRegistry());
+    ServerConfig serverConfig = settings.get(ServerConfig.class);
+    MeterRegistry serverMeters = new SimpleMeterRegistry();
+    ServerService server = new ServerService(serverConfig, clients, serverMeters);
+    if (serverConfig.mirror()) {
+      ServedMirror.attach(server, settings.get(MirrorConfig.class), clients, serverMeters);
+    }
     MonitorService monitor =
         new MonitorService(settings.get(MonitorConfig.class), clients, new SimpleMeterRegistry());
     MirrorService mirror =

@@ -90,6 +90,11 @@ public final class ServedModel {
     return engine.queued();
   }
 
+  /** Memory that the beginnings of prompts take. */
+  public long prefixCacheBytes() {
+    return engine.prefixCacheBytes();
+  }
+
   /** Continuations in a slot. */
   public int active() {
     return engine.active();

@@ -4,6 +4,7 @@ import io.smallrye.config.ConfigMapping;
 import io.smallrye.config.WithDefault;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 
 /** How snapshots are served. */
 @ConfigMapping(prefix = "reflux.serve")
@@ -19,6 +20,16 @@ public interface ServerConfig {
   /** Channel whose pointer is followed. */
   @WithDefault("stable")
   String channel();
+
+  /** Channel that some requests try out, served beside the other; none unless named. */
+  Optional<String> canaryChannel();
+
+  /**
+   * Share of users, in percent, whose requests go to the canary channel; requests that name a
+   * channel in {@code reflux-channel} go there whatever the share.
+   */
+  @WithDefault("0")
+  double canaryPercent();
 
   /** Where snapshots are kept, and the version served last is remembered. */
   @WithDefault(".reflux/serving")
@@ -59,6 +70,36 @@ public interface ServerConfig {
   /** {@code cpu}, {@code cuda[:N]} or {@code tensorrt[:N]}. */
   @WithDefault("cpu")
   String device();
+
+  /** How keys and values are kept while tokens are generated: {@code full} or {@code int8}. */
+  @WithDefault("full")
+  String keyValues();
+
+  /**
+   * Most MiB that each version keeps of the beginnings of prompts, so that prompts which begin
+   * alike are read once; 0 for none.
+   */
+  @WithDefault("64")
+  int prefixCacheMib();
+
+  /** Longest wait for the whole of a request to arrive; then it is answered with 408. */
+  @WithDefault("PT30S")
+  Duration bodyTimeout();
+
+  /** How long a connection may stay without a request. */
+  @WithDefault("PT60S")
+  Duration idleTimeout();
+
+  /**
+   * Longest time to answer a request, from its arrival; then it is answered with 504, or its stream
+   * ends with that error. A client may ask for less in {@code reflux-deadline-ms}.
+   */
+  @WithDefault("PT5M")
+  Duration requestDeadline();
+
+  /** Whether requests and what was answered flow back to the loop as mirrored requests. */
+  @WithDefault("false")
+  boolean mirror();
 
   /** Longest wait for requests in flight when the server stops. */
   @WithDefault("PT20S")

@@ -6,6 +6,7 @@ import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.reflux.model.runtime.KeyValueFormat;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
@@ -21,6 +22,7 @@ import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,7 +35,6 @@ import org.slf4j.LoggerFactory;
 public final class ServerService implements Service {
   private static final Logger log = LoggerFactory.getLogger(ServerService.class);
   private static final Duration REACH_TIMEOUT = Duration.ofSeconds(15);
-  private static final Duration BODY_TIMEOUT = Duration.ofSeconds(30);
   private static final Duration FLUSH_TIMEOUT = Duration.ofSeconds(5);
   private static final long MAX_BODY_BYTES = 8L << 20;
 
@@ -41,6 +42,7 @@ public final class ServerService implements Service {
   private final KafkaClients clients;
   private final MeterRegistry meters;
   private final SnapshotSubscriber subscriber;
+  private final Optional<SnapshotSubscriber> canary;
   private final OpenAiApi api;
   private final CompletableFuture<Void> termination = new CompletableFuture<>();
 
@@ -55,27 +57,56 @@ public final class ServerService implements Service {
     requireAtLeast("reflux.serve.queue-limit", config.queueLimit(), 0);
     requireAtLeast("reflux.serve.default-max-tokens", config.defaultMaxTokens(), 1);
     requireAtLeast("reflux.serve.max-tokens-limit", config.maxTokensLimit(), 1);
-    subscriber =
-        new SnapshotSubscriber(
-            clients,
-            new SnapshotSubscriber.Options(
-                config.channel(),
-                config.dataDir(),
-                config.keepSnapshots(),
-                config.slots(),
-                config.maxPositions(),
-                RuntimeOptions.of(config.threads(), config.device())));
+    requireAtLeast("reflux.serve.prefix-cache-mib", config.prefixCacheMib(), 0);
+    requireShare(config);
+    subscriber = subscriber(config.channel(), config.dataDir());
+    // Each clears its own folder of what it does not serve.
+    canary =
+        config
+            .canaryChannel()
+            .map(channel -> subscriber(channel, config.dataDir().resolve("canary")));
     api =
         new OpenAiApi(
             subscriber,
+            canary,
             new OpenAiApi.Options(
                 config.modelName(),
                 config.slots(),
                 config.queueLimit(),
                 Math.min(config.defaultMaxTokens(), config.maxTokensLimit()),
-                config.maxTokensLimit()),
+                config.maxTokensLimit(),
+                config.requestDeadline(),
+                config.canaryPercent()),
             meters);
     subscriber.addListener(new Reports());
+    canary.ifPresent(candidate -> candidate.addListener(new CanaryReports()));
+  }
+
+  private SnapshotSubscriber subscriber(String channel, Path directory) {
+    return new SnapshotSubscriber(
+        clients,
+        new SnapshotSubscriber.Options(
+            channel,
+            directory,
+            config.keepSnapshots(),
+            config.slots(),
+            config.maxPositions(),
+            (long) config.prefixCacheMib() << 20,
+            KeyValueFormat.parse(config.keyValues()),
+            RuntimeOptions.of(config.threads(), config.device())));
+  }
+
+  private static void requireShare(ServerConfig config) {
+    if (!(config.canaryPercent() >= 0 && config.canaryPercent() <= 100)) {
+      throw new RefluxException(
+          "reflux.serve.canary-percent: " + config.canaryPercent() + " (expected: 0 to 100)");
+    }
+    if (config.canaryChannel().filter(config.channel()::equals).isPresent()) {
+      throw new RefluxException(
+          "reflux.serve.canary-channel: "
+              + config.channel()
+              + " (expected: another channel than reflux.serve.channel)");
+    }
   }
 
   @Override
@@ -108,6 +139,7 @@ public final class ServerService implements Service {
     server = listening;
     status.state("starting", "waiting for a snapshot on channel " + config.channel());
     subscriber.start();
+    canary.ifPresent(SnapshotSubscriber::start);
     log.info("listening on {}", url());
   }
 
@@ -115,7 +147,8 @@ public final class ServerService implements Service {
     var builder =
         Server.builder()
             .http(new InetSocketAddress(config.host(), config.port()))
-            .requestTimeout(BODY_TIMEOUT)
+            .requestTimeout(config.bodyTimeout())
+            .idleTimeout(config.idleTimeout())
             .maxRequestLength(MAX_BODY_BYTES)
             .gracefulShutdownTimeout(Duration.ZERO, FLUSH_TIMEOUT)
             .disableServerHeader()
@@ -162,6 +195,20 @@ public final class ServerService implements Service {
     subscriber.addListener(listener);
   }
 
+  /** The version that the canary channel has in memory; empty for none. */
+  public OptionalLong canaryVersion() {
+    Optional<ServedModel> served = canary.flatMap(SnapshotSubscriber::current);
+    return served.isPresent() ? OptionalLong.of(served.get().version()) : OptionalLong.empty();
+  }
+
+  /**
+   * Who wants a copy of what is asked and answered; before the start. Called on the engine's thread
+   * once the answer has gone out, so it must be quick, and must not throw.
+   */
+  public void onServed(Consumer<ServedExchange> tap) {
+    api.onServed(tap);
+  }
+
   /** The models, for use without HTTP. */
   public SnapshotSubscriber subscriber() {
     return subscriber;
@@ -182,6 +229,7 @@ public final class ServerService implements Service {
       status.state("draining", "requests in flight finish");
     }
     drain();
+    canary.ifPresent(SnapshotSubscriber::close);
     subscriber.close();
     if (server != null) {
       server.stop().join();
@@ -205,6 +253,30 @@ public final class ServerService implements Service {
   private static void requireAtLeast(String name, int value, int least) {
     if (value < least) {
       throw new RefluxException(name + ": " + value + " (expected: at least " + least + ")");
+    }
+  }
+
+  /** Swaps of the canary are not the server's state. */
+  private final class CanaryReports implements SnapshotSubscriber.Listener {
+    private final Counter failures =
+        Counter.builder("canary_swap_failures_total")
+            .description("Times that a version of the canary could not be taken into service")
+            .register(meters);
+
+    CanaryReports() {
+      Gauge.builder("canary_version", ServerService.this, s -> s.canaryVersion().orElse(0))
+          .description("Version that the canary's share gets; 0 before the first")
+          .register(meters);
+    }
+
+    @Override
+    public void swapped(ServedModel now) {
+      log.info("canary: version {}", now.version());
+    }
+
+    @Override
+    public void problem(SnapshotException problem) {
+      failures.increment();
     }
   }
 

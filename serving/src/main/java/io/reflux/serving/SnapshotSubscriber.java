@@ -3,6 +3,7 @@ package io.reflux.serving;
 import io.reflux.model.LanguageModel;
 import io.reflux.model.runtime.EngineOptions;
 import io.reflux.model.runtime.GenerationEngine;
+import io.reflux.model.runtime.KeyValueFormat;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
@@ -53,6 +54,8 @@ public final class SnapshotSubscriber implements AutoCloseable {
    * @param keepSnapshots snapshots kept on the disk beside those in use
    * @param slots continuations at the same time
    * @param maxPositions longest prompt and continuation together; the model's limit where lower
+   * @param prefixCacheBytes most memory a version for the beginnings of prompts; 0 for none
+   * @param keyValues how keys and values are kept
    */
   public record Options(
       String channel,
@@ -60,6 +63,8 @@ public final class SnapshotSubscriber implements AutoCloseable {
       int keepSnapshots,
       int slots,
       int maxPositions,
+      long prefixCacheBytes,
+      KeyValueFormat keyValues,
       RuntimeOptions runtime) {
     public Options {
       requireAtLeast("keep-snapshots", keepSnapshots, 0);
@@ -133,6 +138,11 @@ public final class SnapshotSubscriber implements AutoCloseable {
    */
   public void start() {
     watcher.start();
+  }
+
+  /** The channel it follows. */
+  public String channel() {
+    return options.channel();
   }
 
   /** The model served now, for looking at; to generate with it, {@link #acquire} it. */
@@ -231,7 +241,8 @@ public final class SnapshotSubscriber implements AutoCloseable {
         new GenerationEngine(
             model.config(),
             model.weights(),
-            new EngineOptions(options.slots(), maxPositions),
+            new EngineOptions(
+                options.slots(), maxPositions, options.prefixCacheBytes(), options.keyValues()),
             options.runtime());
     boolean warm = false;
     try {

@@ -12,6 +12,8 @@ import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** A plain HTTP client of one server. */
@@ -26,7 +28,14 @@ final class Client {
     this.url = server.url();
   }
 
-  record Answer(int status, JsonNode body, String version, String retryAfter) {
+  record Answer(
+      int status,
+      JsonNode body,
+      String version,
+      String retryAfter,
+      String channel,
+      String requestId,
+      String shouldRetry) {
     String text() {
       JsonNode choice = body.path("choices").path(0);
       return choice.has("text")
@@ -43,20 +52,25 @@ final class Client {
     }
   }
 
-  Answer post(String path, String json) {
-    return answer(
+  /**
+   * Posts.
+   *
+   * @param headers names and values in turns
+   */
+  Answer post(String path, String json, String... headers) {
+    HttpRequest.Builder request =
         request(path)
             .header("content-type", "application/json")
-            .POST(HttpRequest.BodyPublishers.ofString(json.replace('\'', '"')))
-            .build());
+            .POST(HttpRequest.BodyPublishers.ofString(json.replace('\'', '"')));
+    return answer((headers.length == 0 ? request : request.headers(headers)).build());
   }
 
   Answer get(String path) {
     return answer(request(path).GET().build());
   }
 
-  Answer complete(String json) {
-    return post("/v1/completions", json);
+  Answer complete(String json, String... headers) {
+    return post("/v1/completions", json, headers);
   }
 
   Answer chat(String json) {
@@ -82,6 +96,20 @@ final class Client {
     }
   }
 
+  /** A stream's events as an array, however it ended. */
+  Answer raw(String path, String json, String... headers) {
+    return send(
+        request(path)
+            .headers(headers)
+            .POST(HttpRequest.BodyPublishers.ofString(json.replace('\'', '"')))
+            .build(),
+        body ->
+            body.lines()
+                .filter(line -> line.startsWith("data: {"))
+                .map(line -> line.substring("data: ".length()))
+                .collect(Collectors.joining(",", "[", "]")));
+  }
+
   HttpResponse<Stream<String>> open(String path, String json) {
     try {
       return http.send(
@@ -99,13 +127,20 @@ final class Client {
   }
 
   private Answer answer(HttpRequest request) {
+    return send(request, UnaryOperator.identity());
+  }
+
+  private Answer send(HttpRequest request, UnaryOperator<String> toJson) {
     try {
       HttpResponse<String> response = http.send(request, HttpResponse.BodyHandlers.ofString());
       return new Answer(
           response.statusCode(),
-          parse(response.body()),
+          parse(toJson.apply(response.body())),
           response.headers().firstValue("reflux-snapshot-version").orElse(null),
-          response.headers().firstValue("retry-after").orElse(null));
+          response.headers().firstValue("retry-after").orElse(null),
+          response.headers().firstValue("reflux-channel").orElse(null),
+          response.headers().firstValue("x-request-id").orElse(null),
+          response.headers().firstValue("x-should-retry").orElse(null));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     } catch (InterruptedException e) {

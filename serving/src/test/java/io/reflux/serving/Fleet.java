@@ -2,6 +2,7 @@ package io.reflux.serving;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.devstack.DevStack;
@@ -19,9 +20,10 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotPublisher;
+import io.smallrye.config.SmallRyeConfigBuilder;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -119,6 +121,17 @@ final class Fleet implements AutoCloseable {
   }
 
   SnapshotManifest publish(LanguageModel model, String tokenizerFingerprint) {
+    return publish(model, tokenizerFingerprint, "stable");
+  }
+
+  /** Publishes a model of random weights on a channel. */
+  SnapshotManifest publish(long seed, String channel) {
+    LanguageModel model = model(seed);
+    return publish(model, model.tokenizerFingerprint(), channel);
+  }
+
+  private SnapshotManifest publish(
+      LanguageModel model, String tokenizerFingerprint, String channel) {
     return publisher.publish(
         model.directory(),
         new SnapshotInfo(
@@ -135,12 +148,21 @@ final class Fleet implements AutoCloseable {
             Map.of(),
             0,
             "test"),
-        "stable");
+        channel);
   }
 
   /** A server that is not started yet. */
   Running server(int slots, int queueLimit) {
-    return new Running(this, slots, queueLimit);
+    return server(slots, queueLimit, Map.of());
+  }
+
+  /**
+   * A server that is not started yet.
+   *
+   * @param more settings, without {@code reflux.serve.}
+   */
+  Running server(int slots, int queueLimit, Map<String, String> more) {
+    return new Running(this, slots, queueLimit, more);
   }
 
   @Override
@@ -164,10 +186,10 @@ final class Fleet implements AutoCloseable {
     private final BlockingQueue<SnapshotException> problems = new LinkedBlockingQueue<>();
     private final ServerService service;
 
-    private Running(Fleet fleet, int slots, int queueLimit) {
+    private Running(Fleet fleet, int slots, int queueLimit, Map<String, String> more) {
       service =
           new ServerService(
-              new Config(fleet.directory.resolve("serving"), slots, queueLimit, 0),
+              config(fleet.directory.resolve("serving"), slots, queueLimit, 0, more),
               fleet.clients,
               meters);
       service.addListener(this);
@@ -184,6 +206,13 @@ final class Fleet implements AutoCloseable {
 
     double meter(String name) {
       return meters.get(name).counter().count();
+    }
+
+    /** A counter of one version on one channel; 0 before its first use. */
+    double meter(String name, String channel, long version) {
+      Counter counter =
+          meters.find(name).tags("channel", channel, "version", Long.toString(version)).counter();
+      return counter == null ? 0 : counter.count();
     }
 
     double gauge(String name) {
@@ -229,55 +258,20 @@ final class Fleet implements AutoCloseable {
   }
 
   /** The defaults, but for what tests need otherwise. */
-  record Config(Path dataDir, int slots, int queueLimit, int port) implements ServerConfig {
-    @Override
-    public String host() {
-      return "127.0.0.1";
-    }
-
-    @Override
-    public String channel() {
-      return "stable";
-    }
-
-    @Override
-    public int keepSnapshots() {
-      return 1;
-    }
-
-    @Override
-    public String modelName() {
-      return "student";
-    }
-
-    @Override
-    public int maxPositions() {
-      return MAX_POSITIONS;
-    }
-
-    @Override
-    public int defaultMaxTokens() {
-      return 16;
-    }
-
-    @Override
-    public int maxTokensLimit() {
-      return 4000;
-    }
-
-    @Override
-    public int threads() {
-      return 1;
-    }
-
-    @Override
-    public String device() {
-      return "cpu";
-    }
-
-    @Override
-    public Duration drainTimeout() {
-      return Duration.ofSeconds(20);
-    }
+  static ServerConfig config(
+      Path dataDirectory, int slots, int queueLimit, int port, Map<String, String> more) {
+    Map<String, String> settings = new HashMap<>();
+    settings.put("data-dir", dataDirectory.toString());
+    settings.put("slots", Integer.toString(slots));
+    settings.put("queue-limit", Integer.toString(queueLimit));
+    settings.put("port", Integer.toString(port));
+    settings.put("keep-snapshots", "1");
+    settings.put("max-positions", Integer.toString(MAX_POSITIONS));
+    settings.put("default-max-tokens", "16");
+    settings.put("max-tokens-limit", "4000");
+    settings.putAll(more);
+    SmallRyeConfigBuilder builder = new SmallRyeConfigBuilder().withMapping(ServerConfig.class);
+    settings.forEach((key, value) -> builder.withDefaultValue("reflux.serve." + key, value));
+    return builder.build().getConfigMapping(ServerConfig.class);
   }
 }

@@ -28,6 +28,14 @@ class ServerConfigTest {
     assertThat(config.maxTokensLimit()).isEqualTo(1024);
     assertThat(config.threads()).isEqualTo(1);
     assertThat(config.device()).isEqualTo("cpu");
+    assertThat(config.canaryChannel()).isEmpty();
+    assertThat(config.canaryPercent()).isZero();
+    assertThat(config.keyValues()).isEqualTo("full");
+    assertThat(config.prefixCacheMib()).isEqualTo(64);
+    assertThat(config.bodyTimeout()).isEqualTo(Duration.ofSeconds(30));
+    assertThat(config.idleTimeout()).isEqualTo(Duration.ofSeconds(60));
+    assertThat(config.requestDeadline()).isEqualTo(Duration.ofMinutes(5));
+    assertThat(config.mirror()).isFalse();
     assertThat(config.drainTimeout()).isEqualTo(Duration.ofSeconds(20));
   }
 }

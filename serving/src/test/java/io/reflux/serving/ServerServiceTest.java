@@ -287,7 +287,7 @@ class ServerServiceTest {
     try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
         ServerService server =
             new ServerService(
-                new Fleet.Config(temp.resolve("s"), 1, 1, taken.getLocalPort()),
+                Fleet.config(temp.resolve("s"), 1, 1, taken.getLocalPort(), Map.of()),
                 fleet.clients(),
                 new SimpleMeterRegistry())) {
       assertThatThrownBy(server::start)

@@ -87,6 +87,16 @@ final class Admission {
     }
   }
 
+  /** Lets nobody in from now on. */
+  void refuse() {
+    lock.lock();
+    try {
+      draining = true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** Lets nobody in from now on, and waits for those inside; false when they took too long. */
   boolean drain(Duration patience) throws InterruptedException {
     lock.lock();

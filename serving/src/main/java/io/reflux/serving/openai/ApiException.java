@@ -2,6 +2,7 @@ package io.reflux.serving.openai;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.linecorp.armeria.common.HttpStatus;
+import java.time.Duration;
 
 /** A request that is not answered, in the form that OpenAI's clients read. */
 final class ApiException extends RuntimeException {
@@ -66,6 +67,26 @@ final class ApiException extends RuntimeException {
 
   static ApiException unavailable(String code, String message) {
     return new ApiException(HttpStatus.SERVICE_UNAVAILABLE, "server_error", null, code, 1, message);
+  }
+
+  static ApiException expired(Duration deadline) {
+    return new ApiException(
+        HttpStatus.GATEWAY_TIMEOUT,
+        "server_error",
+        null,
+        "deadline_exceeded",
+        0,
+        "no whole answer in " + deadline.toMillis() + " ms");
+  }
+
+  static ApiException slowRequest() {
+    return new ApiException(
+        HttpStatus.REQUEST_TIMEOUT,
+        "invalid_request_error",
+        null,
+        "request_timeout",
+        0,
+        "the request did not arrive in time");
   }
 
   static ApiException internal(String message) {

@@ -96,11 +96,14 @@ final class Bodies {
     return choice;
   }
 
-  static ObjectNode usage(int promptTokens, int completionTokens) {
-    return Json.object()
-        .put("prompt_tokens", promptTokens)
-        .put("completion_tokens", completionTokens)
-        .put("total_tokens", promptTokens + completionTokens);
+  static ObjectNode usage(CompletionRun.Usage usage) {
+    ObjectNode node =
+        Json.object()
+            .put("prompt_tokens", usage.promptTokens())
+            .put("completion_tokens", usage.completionTokens())
+            .put("total_tokens", usage.promptTokens() + usage.completionTokens());
+    node.putObject("prompt_tokens_details").put("cached_tokens", usage.cachedTokens());
+    return node;
   }
 
   private void putLogprobs(ObjectNode choice, List<PlacedToken> tokens) {

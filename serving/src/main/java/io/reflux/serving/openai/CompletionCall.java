@@ -2,6 +2,7 @@ package io.reflux.serving.openai;
 
 import io.reflux.model.chat.ChatMessage;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 
@@ -14,6 +15,7 @@ import java.util.OptionalLong;
  * @param seed empty for a different one each time
  * @param topLogprobs likeliest alternatives to report a token; -1 to report no logprobs at all
  * @param includeUsage whether a stream ends with the usage
+ * @param user who asks
  */
 record CompletionCall(
     boolean chat,
@@ -26,7 +28,8 @@ record CompletionCall(
     OptionalLong seed,
     int topLogprobs,
     boolean stream,
-    boolean includeUsage) {
+    boolean includeUsage,
+    Optional<String> user) {
 
   /** What is to be continued. */
   sealed interface Prompt {

@@ -8,6 +8,7 @@ import io.reflux.serving.ServedModel;
 import io.reflux.serving.openai.ChoiceText.Piece;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -24,7 +25,9 @@ final class CompletionRun {
   private final List<int[]> prompts;
   private final Sink sink;
   private final Runnable onFirstToken;
+  private final Optional<TextTap> tap;
   private final AtomicInteger unfinished;
+  private final AtomicInteger cachedTokens = new AtomicInteger();
   private final AtomicInteger completionTokens = new AtomicInteger();
   private final CompletableFuture<Usage> done = new CompletableFuture<>();
   private final List<GenerationHandle> handles = new ArrayList<>();
@@ -38,24 +41,36 @@ final class CompletionRun {
     void finished(int choice, String finishReason);
   }
 
-  /** Tokens, each prompt counted once however many choices it has. */
-  record Usage(int promptTokens, int completionTokens) {}
+  /**
+   * Tokens, each prompt counted once however many choices it has.
+   *
+   * @param cachedTokens of the prompts, that were not read for this request
+   */
+  record Usage(int promptTokens, int cachedTokens, int completionTokens) {}
+
+  /** Who wants whole texts, whatever becomes of the pieces. */
+  interface TextTap {
+    void served(int choice, String text);
+  }
 
   /**
    * @param prompts token ids a prompt, each with room for at least one more token
    * @param onFirstToken called once, when the first token of any choice is there
+   * @param tap told each choice's text when it has finished
    */
   CompletionRun(
       ServedModel served,
       CompletionCall call,
       List<int[]> prompts,
       Sink sink,
-      Runnable onFirstToken) {
+      Runnable onFirstToken,
+      Optional<TextTap> tap) {
     this.served = served;
     this.call = call;
     this.prompts = prompts;
     this.sink = sink;
     this.onFirstToken = onFirstToken;
+    this.tap = tap;
     this.unfinished = new AtomicInteger(call.totalChoices());
   }
 
@@ -98,7 +113,8 @@ final class CompletionRun {
     fail(new CancellationException("cancelled"));
   }
 
-  private void fail(Throwable failure) {
+  /** Stops what still runs, and fails with what is given. */
+  void fail(Throwable failure) {
     done.completeExceptionally(failure);
     List<GenerationHandle> running;
     synchronized (handles) {
@@ -133,6 +149,7 @@ final class CompletionRun {
   /** One continuation. The engine calls for one choice from one thread. */
   private final class Choice {
     private final int index;
+    private final StringBuilder whole = new StringBuilder();
     private final ChoiceText text;
 
     /** The handle is known only after the first tokens may have come. */
@@ -159,7 +176,7 @@ final class CompletionRun {
       try {
         Piece piece = text.push(token);
         if (!piece.isEmpty()) {
-          sink.piece(index, piece);
+          give(piece);
         }
       } catch (RuntimeException e) {
         // On the engine's thread: it must not take other requests down.
@@ -182,16 +199,28 @@ final class CompletionRun {
         }
         Piece rest = text.finish();
         if (!rest.isEmpty()) {
-          sink.piece(index, rest);
+          give(rest);
         }
         sink.finished(index, finishReason(generation));
       } catch (RuntimeException e) {
         fail(e);
         return;
       }
-      int tokens = completionTokens.addAndGet(text.tokens());
+      completionTokens.addAndGet(text.tokens());
+      if (generation != null && index % call.choices() == 0) {
+        cachedTokens.addAndGet(generation.cachedPromptTokens());
+      }
+      tap.ifPresent(listener -> listener.served(index, whole.toString()));
       if (unfinished.decrementAndGet() == 0) {
-        done.complete(new Usage(prompts.stream().mapToInt(ids -> ids.length).sum(), tokens));
+        int promptTokens = prompts.stream().mapToInt(ids -> ids.length).sum();
+        done.complete(new Usage(promptTokens, cachedTokens.get(), completionTokens.get()));
+      }
+    }
+
+    private void give(Piece piece) {
+      sink.piece(index, piece);
+      if (tap.isPresent()) {
+        whole.append(piece.text());
       }
     }
 

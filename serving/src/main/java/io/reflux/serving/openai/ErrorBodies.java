@@ -10,6 +10,7 @@ import com.linecorp.armeria.common.RequestHeaders;
 import com.linecorp.armeria.common.ResponseHeaders;
 import com.linecorp.armeria.common.ResponseHeadersBuilder;
 import com.linecorp.armeria.server.HttpStatusException;
+import com.linecorp.armeria.server.RequestTimeoutException;
 import com.linecorp.armeria.server.ServerErrorHandler;
 import com.linecorp.armeria.server.ServiceConfig;
 import com.linecorp.armeria.server.ServiceRequestContext;
@@ -17,6 +18,9 @@ import java.util.function.Consumer;
 
 /** Gives every error the body that OpenAI's clients read, also those of the HTTP layer. */
 final class ErrorBodies implements ServerErrorHandler {
+  /** OpenAI's own, read by its clients. */
+  private static final String RETRY_HEADER = "x-should-retry";
+
   private final Consumer<ResponseHeadersBuilder> decorator;
 
   /**
@@ -44,6 +48,9 @@ final class ErrorBodies implements ServerErrorHandler {
       return response(
           ApiException.of(status.httpStatus(), status.httpStatus().reasonPhrase()), decorator);
     }
+    if (cause instanceof RequestTimeoutException) {
+      return response(ApiException.slowRequest(), decorator);
+    }
     // Armeria's own, such as a body that is too long, become renderStatus.
     return null;
   }
@@ -57,7 +64,10 @@ final class ErrorBodies implements ServerErrorHandler {
       String description,
       Throwable cause) {
     ApiException e =
-        ApiException.of(status, description == null ? status.reasonPhrase() : description.strip());
+        cause instanceof RequestTimeoutException
+            ? ApiException.slowRequest()
+            : ApiException.of(
+                status, description == null ? status.reasonPhrase() : description.strip());
     return aggregated(e, decorator);
   }
 
@@ -65,6 +75,10 @@ final class ErrorBodies implements ServerErrorHandler {
       ApiException e, Consumer<ResponseHeadersBuilder> decorator) {
     ResponseHeadersBuilder headers =
         ResponseHeaders.builder(e.status()).contentType(MediaType.JSON);
+    if (e.status() == HttpStatus.GATEWAY_TIMEOUT) {
+      // The official clients would ask again for what has just taken too long.
+      headers.set(RETRY_HEADER, "false");
+    }
     if (e.retryAfterSeconds() > 0) {
       headers.setLong(HttpHeaderNames.RETRY_AFTER, e.retryAfterSeconds());
     }

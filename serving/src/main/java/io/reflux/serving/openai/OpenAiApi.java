@@ -16,11 +16,11 @@ import com.linecorp.armeria.common.ResponseHeadersBuilder;
 import com.linecorp.armeria.server.ServerBuilder;
 import com.linecorp.armeria.server.ServiceRequestContext;
 import io.micrometer.core.instrument.MeterRegistry;
-import io.reflux.model.LanguageModel;
-import io.reflux.model.ModelException;
+import io.reflux.serving.ServedExchange;
 import io.reflux.serving.ServedModel;
 import io.reflux.serving.SnapshotSubscriber;
 import io.reflux.serving.SnapshotSubscriber.Lease;
+import io.reflux.serving.openai.Channels.Channel;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -29,6 +29,10 @@ import java.util.UUID;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -37,41 +41,68 @@ public final class OpenAiApi {
   /** Names the version that answered, on every response from the first snapshot on. */
   public static final String VERSION_HEADER = "reflux-snapshot-version";
 
+  /** The official clients show it with every error. */
+  private static final String REQUEST_ID_HEADER = "x-request-id";
+
+  /**
+   * Names the slice of traffic that a request belongs to, for those who are told what is served.
+   */
+  private static final String SEGMENT_HEADER = "reflux-segment";
+
   private static final Logger log = LoggerFactory.getLogger(OpenAiApi.class);
 
-  private final SnapshotSubscriber subscriber;
+  private final Channels channels;
   private final Options options;
-  private final Admission admission;
   private final ApiMeters meters;
   private final Instant started = Instant.now();
+  private volatile Consumer<ServedExchange> tap;
 
   /**
    * How requests are met.
    *
    * @param modelName that requests ask for
-   * @param slots continuations at the same time
-   * @param queueLimit continuations that may wait
+   * @param slots continuations at the same time, on each channel
+   * @param queueLimit continuations that may wait, on each channel
    * @param defaultMaxTokens when a request does not say
    * @param maxTokensLimit most that a request may ask for
+   * @param deadline longest time to answer a request
+   * @param canaryPercent share of users that the canary gets
    */
   public record Options(
-      String modelName, int slots, int queueLimit, int defaultMaxTokens, int maxTokensLimit) {}
+      String modelName,
+      int slots,
+      int queueLimit,
+      int defaultMaxTokens,
+      int maxTokensLimit,
+      Duration deadline,
+      double canaryPercent) {}
 
-  public OpenAiApi(SnapshotSubscriber subscriber, Options options, MeterRegistry registry) {
-    this.subscriber = subscriber;
+  /** Serves one channel, and another to a share of requests if there is one. */
+  public OpenAiApi(
+      SnapshotSubscriber stable,
+      Optional<SnapshotSubscriber> canary,
+      Options options,
+      MeterRegistry registry) {
     this.options = options;
-    this.admission = new Admission(options.slots(), options.queueLimit());
+    this.channels =
+        new Channels(channel(stable), canary.map(this::channel), options.canaryPercent());
     this.meters = new ApiMeters(registry);
-    meters.gauge(
-        "queue_depth",
-        "Continuations waiting for a slot",
-        subscriber,
-        s -> s.current().map(ServedModel::queued).orElse(0));
+    meters.gauge("queue_depth", "Continuations waiting for a slot", channels, Channels::queued);
     meters.gauge(
         "continuations_in_flight",
         "Continuations running or waiting",
-        admission,
-        Admission::inFlight);
+        channels,
+        Channels::inFlight);
+    meters.gauge(
+        "prefix_cache_bytes",
+        "Memory that the beginnings of prompts take",
+        channels,
+        Channels::prefixCacheBytes);
+  }
+
+  private Channel channel(SnapshotSubscriber subscriber) {
+    return new Channel(
+        subscriber.channel(), subscriber, new Admission(options.slots(), options.queueLimit()));
   }
 
   /** Adds the routes. */
@@ -82,6 +113,16 @@ public final class OpenAiApi {
     server.service("/v1/models/{id}", (ctx, req) -> model(ctx, req));
     server.service("/health", (ctx, req) -> health(req));
     server.errorHandler(new ErrorBodies(this::withVersion));
+    server.decorator(
+        (delegate, ctx, req) -> {
+          ctx.setAdditionalResponseHeader(REQUEST_ID_HEADER, "req_" + ctx.id().text());
+          return delegate.serve(ctx, req);
+        });
+  }
+
+  /** Who wants a copy of each finished answer; best before the first request. */
+  public void onServed(Consumer<ServedExchange> listener) {
+    tap = listener;
   }
 
   /**
@@ -90,19 +131,24 @@ public final class OpenAiApi {
    * @return false when some still ran after that long
    */
   public boolean drain(Duration patience) throws InterruptedException {
-    return admission.drain(patience);
+    return channels.drain(patience);
   }
 
   private HttpResponse health(HttpRequest request) {
     requireMethod(request, HttpMethod.GET);
-    Optional<ServedModel> served = subscriber.current();
+    Optional<ServedModel> served = channels.stable().current();
     ObjectNode body = Json.object();
-    if (admission.draining() || served.isEmpty()) {
-      body.put("status", admission.draining() ? "draining" : "starting");
+    if (channels.draining() || served.isEmpty()) {
+      body.put("status", channels.draining() ? "draining" : "starting");
       return respond(HttpStatus.SERVICE_UNAVAILABLE, body);
     }
     body.put("status", "ok").put("version", served.get().version());
+    canaryVersion().ifPresent(version -> body.put("canary_version", version));
     return respond(HttpStatus.OK, body);
+  }
+
+  private Optional<Long> canaryVersion() {
+    return channels.canary().flatMap(Channel::current).map(ServedModel::version);
   }
 
   private HttpResponse models(HttpRequest request) {
@@ -122,7 +168,7 @@ public final class OpenAiApi {
   }
 
   private ObjectNode modelCard() {
-    Optional<ServedModel> served = subscriber.current();
+    Optional<ServedModel> served = channels.stable().current();
     Instant created =
         served.map(model -> model.snapshot().manifest().getCreatedAt()).orElse(started);
     ObjectNode card = Json.object();
@@ -135,12 +181,14 @@ public final class OpenAiApi {
           card.put("snapshot_version", model.version());
           card.put("max_model_len", model.maxPositions());
         });
+    canaryVersion().ifPresent(version -> card.put("canary_snapshot_version", version));
     return card;
   }
 
   private HttpResponse complete(ServiceRequestContext ctx, HttpRequest request, boolean chat) {
     requireMethod(request, HttpMethod.POST);
     long arrived = System.nanoTime();
+    Instant receivedAt = Instant.now();
     meters.arrived();
     return HttpResponse.of(
         request
@@ -149,27 +197,62 @@ public final class OpenAiApi {
                 aggregated -> {
                   // Reading the body is over; generating has its own limits.
                   ctx.clearRequestTimeout();
-                  return answer(aggregated, chat, arrived);
+                  return answer(ctx, aggregated, chat, arrived, receivedAt);
                 },
                 ctx.blockingTaskExecutor()));
   }
 
-  private HttpResponse answer(AggregatedHttpRequest request, boolean chat, long arrived) {
+  /**
+   * A request that was understood.
+   *
+   * @param deadline from its arrival
+   */
+  private record Ask(
+      CompletionCall call,
+      Channel channel,
+      String id,
+      Optional<String> segment,
+      long arrived,
+      Instant receivedAt,
+      Duration deadline,
+      ScheduledExecutorService timer) {
+    Duration age() {
+      return Duration.ofNanos(System.nanoTime() - arrived);
+    }
+  }
+
+  private HttpResponse answer(
+      ServiceRequestContext ctx,
+      AggregatedHttpRequest request,
+      boolean chat,
+      long arrived,
+      Instant receivedAt) {
     try {
       ObjectNode body = Json.parse(request.content().array());
       CompletionCall call =
           chat
               ? RequestReader.chat(body, options.modelName(), options.maxTokensLimit())
               : RequestReader.completion(body, options.modelName(), options.maxTokensLimit());
+      Ask ask =
+          new Ask(
+              call,
+              channels.of(request.headers(), call.user()),
+              (chat ? "chatcmpl-" : "cmpl-") + UUID.randomUUID().toString().replace("-", ""),
+              Optional.ofNullable(request.headers().get(SEGMENT_HEADER)),
+              arrived,
+              receivedAt,
+              Deadlines.of(request.headers(), call, options.deadline()),
+              ctx.eventLoop());
+      Admission admission = ask.channel().admission();
       admission.enter(call.totalChoices());
       boolean handedOn = false;
       try {
-        HttpResponse response = admitted(call, arrived);
+        HttpResponse response = admitted(ask);
         handedOn = true;
         return response;
       } finally {
         if (!handedOn) {
-          admission.leave(call.totalChoices(), since(arrived));
+          admission.leave(call.totalChoices(), ask.age());
         }
       }
     } catch (ApiException e) {
@@ -178,21 +261,18 @@ public final class OpenAiApi {
     }
   }
 
-  private HttpResponse admitted(CompletionCall call, long arrived) {
+  private HttpResponse admitted(Ask ask) {
     Lease lease =
-        subscriber
+        ask.channel()
+            .subscriber()
             .acquire()
             .orElseThrow(
                 () -> ApiException.unavailable("no_snapshot", "no snapshot is served yet"));
     boolean handedOn = false;
     try {
-      ServedModel served = lease.served();
-      List<int[]> prompts =
-          call.prompts().stream().map(prompt -> promptIds(served, call, prompt)).toList();
+      List<int[]> prompts = Prompts.ids(lease.served(), ask.call());
       HttpResponse response =
-          call.stream()
-              ? stream(lease, call, prompts, arrived)
-              : whole(lease, call, prompts, arrived);
+          ask.call().stream() ? stream(lease, ask, prompts) : whole(lease, ask, prompts);
       handedOn = true;
       return response;
     } finally {
@@ -202,36 +282,42 @@ public final class OpenAiApi {
     }
   }
 
-  private HttpResponse whole(Lease lease, CompletionCall call, List<int[]> prompts, long arrived) {
+  private HttpResponse whole(Lease lease, Ask ask, List<int[]> prompts) {
     ServedModel served = lease.served();
-    WholeAnswer answer = new WholeAnswer(bodies(call, served), call.totalChoices());
-    CompletionRun run = run(served, call, prompts, answer, arrived);
+    WholeAnswer answer = new WholeAnswer(bodies(ask, served), ask.call().totalChoices());
+    CompletionRun run = run(served, ask, prompts, answer);
     // A writer, although it is written to but once: it tells when the client goes away.
     HttpResponseWriter writer = HttpResponse.streaming();
     var unused =
-        finish(run, lease, call, arrived)
-            .thenApply(usage -> respond(HttpStatus.OK, answer.body(usage), served))
+        finish(run, lease, ask)
+            .thenApply(
+                usage ->
+                    AggregatedHttpResponse.of(
+                        headers(ask, served).contentType(MediaType.JSON).build(),
+                        HttpData.wrap(Json.bytes(answer.body(usage)))))
             .exceptionally(
-                failure -> ErrorBodies.aggregated(apiException(failure), this::withVersion))
+                failure ->
+                    ErrorBodies.aggregated(
+                        apiException(failure), headers -> name(headers, ask, served)))
             .thenAccept(writer::close);
     cancelWith(writer, run);
     run.start(options.defaultMaxTokens());
     return writer;
   }
 
-  private HttpResponse stream(Lease lease, CompletionCall call, List<int[]> prompts, long arrived) {
+  private HttpResponse stream(Lease lease, Ask ask, List<int[]> prompts) {
     ServedModel served = lease.served();
     HttpResponseWriter writer = HttpResponse.streaming();
     writer.write(
-        headers(HttpStatus.OK, served.version())
+        headers(ask, served)
             .contentType(MediaType.EVENT_STREAM)
             .set(HttpHeaderNames.CACHE_CONTROL, "no-cache")
             .build());
-    StreamedAnswer answer = new StreamedAnswer(bodies(call, served), call, writer);
-    CompletionRun run = run(served, call, prompts, answer, arrived);
+    StreamedAnswer answer = new StreamedAnswer(bodies(ask, served), ask.call(), writer);
+    CompletionRun run = run(served, ask, prompts, answer);
     answer.begin();
     var unused =
-        finish(run, lease, call, arrived)
+        finish(run, lease, ask)
             .thenAccept(answer::end)
             .exceptionally(
                 failure -> {
@@ -244,32 +330,76 @@ public final class OpenAiApi {
   }
 
   private CompletionRun run(
-      ServedModel served,
-      CompletionCall call,
-      List<int[]> prompts,
-      CompletionRun.Sink sink,
-      long arrived) {
+      ServedModel served, Ask ask, List<int[]> prompts, CompletionRun.Sink sink) {
+    VersionMeters ofVersion = meters.of(ask.channel().name(), served.version());
+    ofVersion.took();
+    Consumer<ServedExchange> listener = tap;
     return new CompletionRun(
-        served, call, prompts, sink, () -> meters.firstToken(System.nanoTime() - arrived));
+        served,
+        ask.call(),
+        prompts,
+        sink,
+        () -> {
+          long nanos = System.nanoTime() - ask.arrived();
+          meters.firstToken(nanos);
+          ofVersion.firstToken(nanos);
+        },
+        listener == null
+            ? Optional.empty()
+            : Optional.of((choice, text) -> listener.accept(exchange(ask, served, choice, text))));
+  }
+
+  private ServedExchange exchange(Ask ask, ServedModel served, int choice, String text) {
+    CompletionCall call = ask.call();
+    CompletionCall.Prompt prompt = call.prompts().get(choice / call.choices());
+    Optional<String> asText =
+        prompt instanceof CompletionCall.Prompt.Text raw
+            ? Optional.of(raw.text())
+            : prompt instanceof CompletionCall.Prompt.Tokens tokens
+                ? Optional.of(served.model().tokenizer().decode(tokens.ids(), false))
+                : Optional.empty();
+    return new ServedExchange(
+        call.totalChoices() == 1 ? ask.id() : ask.id() + "-" + choice,
+        ask.receivedAt(),
+        asText,
+        prompt instanceof CompletionCall.Prompt.Chat chat ? chat.messages() : List.of(),
+        text,
+        call.maxTokens().orElse(options.defaultMaxTokens()),
+        ask.segment(),
+        ask.channel().name(),
+        served.version());
   }
 
   /** Counts and lets go before the answer goes out, so that who has it finds both done. */
-  private CompletableFuture<CompletionRun.Usage> finish(
-      CompletionRun run, Lease lease, CompletionCall call, long arrived) {
+  private CompletableFuture<CompletionRun.Usage> finish(CompletionRun run, Lease lease, Ask ask) {
+    VersionMeters ofVersion = meters.of(ask.channel().name(), lease.served().version());
+    Duration left = ask.deadline().minus(ask.age());
+    ScheduledFuture<?> expiry =
+        ask.timer()
+            .schedule(
+                () -> run.fail(ApiException.expired(ask.deadline())),
+                Math.max(0, left.toMillis()),
+                TimeUnit.MILLISECONDS);
     return run.done()
         .whenComplete(
             (usage, failure) -> {
-              Duration took = since(arrived);
+              expiry.cancel(false);
+              Duration took = ask.age();
               if (failure == null) {
                 meters.finished(usage, took);
+                ofVersion.finished(usage, took);
               } else if (failure instanceof CancellationException) {
                 meters.cancelled();
+              } else if (failure instanceof ApiException) {
+                meters.expired();
+                ofVersion.failed();
               } else {
                 meters.failed();
+                ofVersion.failed();
                 log.error("version {}: request failed", lease.served().version(), failure);
               }
               lease.close();
-              admission.leave(call.totalChoices(), took);
+              ask.channel().admission().leave(ask.call().totalChoices(), took);
             });
   }
 
@@ -285,55 +415,12 @@ public final class OpenAiApi {
                 });
   }
 
-  private int[] promptIds(ServedModel served, CompletionCall call, CompletionCall.Prompt prompt) {
-    LanguageModel model = served.model();
-    String param = call.chat() ? "messages" : "prompt";
-    int[] ids;
-    try {
-      if (prompt instanceof CompletionCall.Prompt.Text text) {
-        ids = model.tokenizer().encode(text.text(), true);
-      } else if (prompt instanceof CompletionCall.Prompt.Tokens tokens) {
-        ids = tokens.ids();
-      } else {
-        ids = model.promptIds(((CompletionCall.Prompt.Chat) prompt).messages());
-      }
-    } catch (ModelException e) {
-      throw ApiException.invalid(param, e.getMessage());
-    }
-    int vocabulary = model.config().vocabularySize();
-    for (int id : ids) {
-      if (id < 0 || id >= vocabulary) {
-        throw ApiException.invalid(
-            param, "token " + id + " (expected: 0 to " + (vocabulary - 1) + ")");
-      }
-    }
-    if (ids.length == 0) {
-      throw ApiException.invalid(param, "no tokens (expected: at least one)");
-    }
-    int wanted = call.maxTokens().orElse(1);
-    if (ids.length > served.maxPositions() - wanted) {
-      throw ApiException.badRequest(
-          param,
-          "context_length_exceeded",
-          param
-              + ": "
-              + ids.length
-              + " tokens and "
-              + wanted
-              + " to come (expected: at most "
-              + served.maxPositions()
-              + " together)");
-    }
-    return ids;
-  }
-
-  private Bodies bodies(CompletionCall call, ServedModel served) {
-    String prefix = call.chat() ? "chatcmpl-" : "cmpl-";
+  private Bodies bodies(Ask ask, ServedModel served) {
     return new Bodies(
-        call,
+        ask.call(),
         served.model().tokenizer(),
-        prefix + UUID.randomUUID().toString().replace("-", ""),
-        Instant.now().getEpochSecond(),
+        ask.id(),
+        ask.receivedAt().getEpochSecond(),
         options.modelName(),
         served.fingerprint());
   }
@@ -356,10 +443,6 @@ public final class OpenAiApi {
     }
   }
 
-  private static Duration since(long nanos) {
-    return Duration.ofNanos(System.nanoTime() - nanos);
-  }
-
   private HttpResponse respond(ApiException e) {
     return ErrorBodies.response(e, this::withVersion);
   }
@@ -371,18 +454,22 @@ public final class OpenAiApi {
         headers.contentType(MediaType.JSON).build(), HttpData.wrap(Json.bytes(body)));
   }
 
-  private static AggregatedHttpResponse respond(
-      HttpStatus status, ObjectNode body, ServedModel served) {
-    return AggregatedHttpResponse.of(
-        headers(status, served.version()).contentType(MediaType.JSON).build(),
-        HttpData.wrap(Json.bytes(body)));
+  private static ResponseHeadersBuilder headers(Ask ask, ServedModel served) {
+    ResponseHeadersBuilder headers = ResponseHeaders.builder(HttpStatus.OK);
+    name(headers, ask, served);
+    return headers;
   }
 
-  private static ResponseHeadersBuilder headers(HttpStatus status, long version) {
-    return ResponseHeaders.builder(status).setLong(VERSION_HEADER, version);
+  /** Says what answers, on every response of a request that reached a model. */
+  private static void name(ResponseHeadersBuilder headers, Ask ask, ServedModel served) {
+    headers.setLong(VERSION_HEADER, served.version());
+    headers.set(Channels.CHANNEL_HEADER, ask.channel().name());
   }
 
   private void withVersion(ResponseHeadersBuilder headers) {
-    subscriber.current().ifPresent(served -> headers.setLong(VERSION_HEADER, served.version()));
+    channels
+        .stable()
+        .current()
+        .ifPresent(served -> headers.setLong(VERSION_HEADER, served.version()));
   }
 }

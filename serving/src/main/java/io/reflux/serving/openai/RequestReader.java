@@ -6,8 +6,10 @@ import io.reflux.model.chat.ChatMessage;
 import io.reflux.serving.openai.CompletionCall.Prompt;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.stream.Stream;
 
 /** Reads the fields of a request, and refuses the ones that cannot be honoured. */
 final class RequestReader {
@@ -103,7 +105,18 @@ final class RequestReader {
         integer("seed"),
         topLogprobs,
         stream,
-        includeUsage);
+        includeUsage,
+        user());
+  }
+
+  /** Newer clients have two names for what was one. */
+  private Optional<String> user() {
+    return Stream.of("safety_identifier", "user", "prompt_cache_key")
+        .map(body::path)
+        .filter(JsonNode::isTextual)
+        .map(JsonNode::textValue)
+        .filter(text -> !text.isBlank())
+        .findFirst();
   }
 
   private void checkModel() {

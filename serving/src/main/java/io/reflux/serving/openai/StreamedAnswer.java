@@ -50,7 +50,7 @@ final class StreamedAnswer implements CompletionRun.Sink {
   void end(CompletionRun.Usage usage) {
     if (call.includeUsage()) {
       ObjectNode last = bodies.answer(true, Json.array());
-      last.set("usage", Bodies.usage(usage.promptTokens(), usage.completionTokens()));
+      last.set("usage", Bodies.usage(usage));
       event(Json.bytes(last));
     }
     event("[DONE]".getBytes(StandardCharsets.UTF_8));

@@ -43,7 +43,7 @@ final class WholeAnswer implements CompletionRun.Sink {
       array.add(bodies.wholeChoice(i, choice.text.toString(), choice.tokens, choice.finishReason));
     }
     ObjectNode body = bodies.answer(false, array);
-    body.set("usage", Bodies.usage(usage.promptTokens(), usage.completionTokens()));
+    body.set("usage", Bodies.usage(usage));
     return body;
   }
 }
