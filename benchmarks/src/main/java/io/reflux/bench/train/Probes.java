@@ -51,7 +51,7 @@ final class Probes {
             Integer.toString(threads),
             folder.resolve("probe-" + started).toString());
     try (ChildJvm child = ChildJvm.start(TrainProbe.class, FLAGS, arguments, log)) {
-      if (!child.awaitEnd(15, TimeUnit.MINUTES) || child.exitCode() != 0) {
+      if (!child.awaitEnd(40, TimeUnit.MINUTES) || child.exitCode() != 0) {
         throw new RefluxException("bench: the process that trains failed: " + child.printed());
       }
       long[] beforeAndPeak =
