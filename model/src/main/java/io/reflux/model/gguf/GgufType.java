@@ -9,7 +9,7 @@ public enum GgufType {
   F16(1, 1, 1, 2),
   /** 32 weights of 8 bits and a float16 scale. */
   Q8_0(8, 7, 32, 34),
-  /** 32 weights of 4 bits and a float16 scale. */
+  /** 32 weights of 4 bits and a float16 scale; embeddings and head are Q8_0. */
   Q4_0(2, 2, 32, 18);
 
   private final int id;

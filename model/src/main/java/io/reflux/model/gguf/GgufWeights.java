@@ -71,7 +71,8 @@ final class GgufWeights implements Weights {
   @Override
   public Optional<QuantisedMatrix> quantised(String name) {
     GgufTensors.Mapped one = require(name);
-    if (dtype(one) != DType.I8) {
+    DType dtype = dtype(one);
+    if (dtype.isPlain()) {
       return Optional.empty();
     }
     int rows = one.shape().get(0).intValue();
@@ -88,7 +89,10 @@ final class GgufWeights implements Weights {
       System.arraycopy(storedScales, row * blocks, scales, source * blocks, blocks);
     }
     return Optional.of(
-        new QuantisedMatrix(WeightFormat.INT8, rows, columns, BlockCodec.BLOCK, values, scales));
+        dtype == DType.I4
+            ? QuantisedMatrix.int4(rows, columns, BlockCodec.BLOCK, values, scales)
+            : new QuantisedMatrix(
+                WeightFormat.INT8, rows, columns, BlockCodec.BLOCK, values, scales));
   }
 
   @Override
@@ -103,9 +107,10 @@ final class GgufWeights implements Weights {
 
   private DType dtype(GgufTensors.Mapped one) {
     return switch (file.tensors().get(one.name()).type()) {
-      case F32, Q4_0 -> DType.F32;
+      case F32 -> DType.F32;
       case F16 -> DType.F16;
       case Q8_0 -> DType.I8;
+      case Q4_0 -> DType.I4;
     };
   }
 

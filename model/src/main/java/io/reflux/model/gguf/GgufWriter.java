@@ -26,8 +26,9 @@ import java.util.Optional;
  *
  * <p>A matrix that is quantised already keeps its integers where the type has as many bits, so that
  * what a better quantiser found is what is written; its scales are rounded to float16. Any other
- * matrix is rounded to nearest. Matrices whose rows are no multiple of 32 are stored as F16 in the
- * quantised types, as llama.cpp does it.
+ * matrix is rounded to nearest. Beside Q4_0, embeddings and head are Q8_0: they are a small part of
+ * a model and the one that its words are most sensitive to. Matrices whose rows are no multiple of
+ * 32 are stored as F16 in the quantised types, as llama.cpp does it.
  */
 public final class GgufWriter {
   /** Bytes at a multiple of which tensors start. */
@@ -94,19 +95,21 @@ public final class GgufWriter {
       offset = aligned(parts.get(0).bytes());
     }
     for (GgufTensors.Mapped mapped : GgufTensors.of(config)) {
-      Part part =
-          new Part(mapped, mapped.name(), mapped.shape(), typeOf(mapped.shape(), type), offset);
+      Part part = new Part(mapped, mapped.name(), mapped.shape(), typeOf(mapped, type), offset);
       parts.add(part);
       offset = aligned(offset + part.bytes());
     }
     return parts;
   }
 
-  private static GgufType typeOf(List<Long> shape, GgufType type) {
-    if (shape.size() < 2) {
+  private static GgufType typeOf(GgufTensors.Mapped mapped, GgufType type) {
+    if (mapped.shape().size() < 2) {
       return GgufType.F32;
     }
-    return shape.get(1) % type.blockElements() == 0 ? type : GgufType.F16;
+    boolean ofWords =
+        mapped.name().equals(GgufTensors.EMBEDDING) || mapped.name().equals(GgufTensors.HEAD);
+    GgufType wanted = ofWords && type == GgufType.Q4_0 ? GgufType.Q8_0 : type;
+    return mapped.shape().get(1) % wanted.blockElements() == 0 ? wanted : GgufType.F16;
   }
 
   private void write(Path file) {

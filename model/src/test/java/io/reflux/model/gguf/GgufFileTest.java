@@ -57,7 +57,7 @@ class GgufFileTest {
     byte[] small = handMade();
     Random random = new Random(5);
     int refused = 0;
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 1500; i++) {
       // Mostly the hand-made one: nearly all of it is header.
       byte[] damaged = (i % 10 == 0 ? real : small).clone();
       if (i % 3 == 0) {
@@ -77,7 +77,7 @@ class GgufFileTest {
         refused++;
       }
     }
-    assertThat(refused).isGreaterThan(2000);
+    assertThat(refused).isGreaterThan(1000);
   }
 
   @Test

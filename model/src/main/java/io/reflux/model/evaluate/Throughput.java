@@ -1,0 +1,81 @@
+package io.reflux.model.evaluate;
+
+import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.runtime.EngineOptions;
+import io.reflux.model.runtime.GenerationEngine;
+import io.reflux.model.runtime.GenerationRequest;
+import io.reflux.model.runtime.RuntimeOptions;
+import io.reflux.model.runtime.SamplingOptions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+
+/**
+ * How fast a model reads and writes, one sequence at a time. Runs of several models in turns tell
+ * more than one after the other: a machine is not as fast at all times.
+ */
+public final class Throughput implements AutoCloseable {
+  private static final int MOST_PROMPT_TOKENS = 128;
+  private static final int MOST_NEW_TOKENS = 64;
+
+  private final GenerationEngine engine;
+  private final int vocabularySize;
+  private final int promptTokens;
+  private final int newTokens;
+
+  /**
+   * One run.
+   *
+   * @param prefill tokens of the prompt a second, until the first token is there
+   * @param decode tokens a second after that
+   */
+  public record Speed(double prefill, double decode) {
+    /** The median of each. */
+    public static Speed median(List<Speed> runs) {
+      return new Speed(
+          median(runs.stream().mapToDouble(Speed::prefill).sorted().toArray()),
+          median(runs.stream().mapToDouble(Speed::decode).sorted().toArray()));
+    }
+
+    private static double median(double[] sorted) {
+      int middle = sorted.length / 2;
+      return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    }
+  }
+
+  /** Opens a model. */
+  public Throughput(ModelConfig config, Weights weights, RuntimeOptions runtime) {
+    int positions = Math.min(config.maxPositions(), MOST_PROMPT_TOKENS + MOST_NEW_TOKENS);
+    this.vocabularySize = config.vocabularySize();
+    this.newTokens = Math.max(1, positions / 3);
+    this.promptTokens = Math.max(1, positions - newTokens);
+    this.engine =
+        new GenerationEngine(
+            config, weights, new EngineOptions(1, Math.max(2, positions)), runtime);
+  }
+
+  /**
+   * Reads a prompt and continues it.
+   *
+   * @param seed of the prompt's ids: what they say does not matter to the speed
+   */
+  public Speed run(long seed) {
+    int[] prompt = new Random(seed).ints(promptTokens, 0, vocabularySize).toArray();
+    List<Long> times = new ArrayList<>(newTokens);
+    GenerationRequest request =
+        new GenerationRequest(prompt, newTokens, SamplingOptions.GREEDY, Set.of(), 0);
+    long started = System.nanoTime();
+    engine.submit(request, token -> times.add(System.nanoTime())).result().join();
+    long first = times.get(0);
+    long last = times.get(times.size() - 1);
+    return new Speed(
+        promptTokens * 1e9 / (first - started), (times.size() - 1) * 1e9 / (last - first));
+  }
+
+  @Override
+  public void close() {
+    engine.close();
+  }
+}
