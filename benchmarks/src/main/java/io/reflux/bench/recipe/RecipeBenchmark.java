@@ -6,30 +6,21 @@ import io.reflux.bench.BenchmarkOptions;
 import io.reflux.bench.Result;
 import io.reflux.bench.WorkFolder;
 import io.reflux.model.LanguageModel;
-import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
-import io.reflux.trainer.pretrain.PretrainOptions;
-import io.reflux.trainer.pretrain.PretrainProgress;
-import io.reflux.trainer.pretrain.Pretrainer;
 import io.reflux.trainer.pretrain.PromptResponse;
 import io.reflux.trainer.pretrain.Shape;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.function.Consumer;
 import java.util.stream.LongStream;
 
 /** Students of one shape and one compute budget, trained in the recipe's ways and in others. */
 public final class RecipeBenchmark implements Benchmark {
-  private static final double TEACHER_LEARNING_RATE = 2e-3;
-
   private static final String TEXT = "text";
 
   private final RecipeSize chosen;
@@ -71,10 +62,8 @@ public final class RecipeBenchmark implements Benchmark {
             : Corpus.generated(Math.min(size.lines(), 20_000), size.testLines());
     try (WorkFolder folder = WorkFolder.create("reflux-bench-recipe-")) {
       Workplace workplace =
-          new Workplace(
-              options.work().orElse(folder.path()),
-              "%s, %d lines, %s".formatted(corpus.name(), corpus.training().size(), size));
-      Teaching teaching = new Teaching(teacher(corpus, size, workplace, progress));
+          TextTeacher.workplace(corpus, size, options.work().orElse(folder.path()));
+      Teaching teaching = new Teaching(TextTeacher.of(corpus, size, workplace, progress));
       return measure(corpus, size, options, teaching, workplace, progress);
     }
   }
@@ -197,51 +186,6 @@ public final class RecipeBenchmark implements Benchmark {
 
   static Arms.Task alone(String arm, long seed, OneArm work) {
     return new Arms.Task(List.of(arm), seed, () -> Map.of(arm, work.run()));
-  }
-
-  private static LanguageModel teacher(
-      Corpus corpus, RecipeSize size, Workplace workplace, PrintWriter progress)
-      throws IOException {
-    Path directory = workplace.teacher();
-    Path finished = directory.resolve("finished");
-    if (!Files.exists(finished)) {
-      Files.createDirectories(directory);
-      say(progress, "training the teacher on %,d lines", corpus.training().size());
-      PretrainOptions pretraining =
-          PretrainOptions.of(Shape.parse(size.teacher()))
-              .withEpochs(size.teacherEpochs())
-              .withLearningRate(TEACHER_LEARNING_RATE)
-              .withPromptWeight(0.2)
-              .withDtype(DType.F32);
-      Pretrainer.run(corpus.training(), pretraining, directory, new TeacherProgress(progress));
-      Files.createFile(finished);
-    }
-    return LanguageModel.load(directory);
-  }
-
-  /** A line now and then. */
-  private static final class TeacherProgress implements Consumer<PretrainProgress> {
-    private static final int EVERY_SECONDS = 15;
-    private final PrintWriter progress;
-    private long saidAtSeconds;
-
-    TeacherProgress(PrintWriter progress) {
-      this.progress = progress;
-    }
-
-    @Override
-    public void accept(PretrainProgress at) {
-      if (at.elapsed().toSeconds() >= saidAtSeconds + EVERY_SECONDS) {
-        saidAtSeconds = at.elapsed().toSeconds();
-        say(
-            progress,
-            "teacher: step %d of %d, %.0f tokens/s, held-out loss %.4f",
-            at.step(),
-            at.totalSteps(),
-            at.tokensPerSecond(),
-            at.validationLoss().orElse(Double.NaN));
-      }
-    }
   }
 
   private static List<Line> lines(LanguageModel teacher, List<PromptResponse> texts) {
