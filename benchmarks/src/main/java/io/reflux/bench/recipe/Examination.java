@@ -27,6 +27,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 
 /** Lines that a model is held against the teacher on, with all that the teacher says of them. */
 final class Examination {
@@ -34,11 +36,12 @@ final class Examination {
   private static final int SLOTS = 32;
   private static final int BINS = 15;
 
+  private final Teaching teaching;
   private final LanguageModel teacher;
   private final List<Line> lines;
   private final boolean whole;
   private final int maxTokens;
-  private final List<TrainingSequence> labelled = new ArrayList<>();
+  private final List<TrainingSequence> labelled;
   private final double teacherCrossEntropy;
   private final List<int[]> teacherAnswers;
 
@@ -48,6 +51,7 @@ final class Examination {
    * @param crossEntropy nats a token of the reference text
    * @param gap of it to the teacher's own
    * @param kl KL(teacher‖student), nats a token
+   * @param klOwn the same on answers that the student drew itself; NaN for whole text
    * @param agreement share of tokens where both like the same one best
    * @param accuracy share of whole greedy answers that are the reference; NaN for whole text
    * @param sameAnswer share of whole greedy answers that are the teacher's; NaN for whole text
@@ -58,6 +62,7 @@ final class Examination {
       double crossEntropy,
       double gap,
       double kl,
+      double klOwn,
       double agreement,
       double accuracy,
       double sameAnswer,
@@ -70,6 +75,7 @@ final class Examination {
       figures.put("same_answer", sameAnswer);
       figures.put("agreement", agreement);
       figures.put("kl", kl);
+      figures.put("kl_own", klOwn);
       figures.put("cross_entropy", crossEntropy);
       figures.put("gap", gap);
       figures.put("calibration_error", calibrationError);
@@ -79,23 +85,12 @@ final class Examination {
   }
 
   private Examination(Teaching teaching, List<Line> lines, boolean whole, int maxTokens) {
+    this.teaching = teaching;
     this.teacher = teaching.teacher();
     this.lines = lines;
     this.whole = whole;
     this.maxTokens = maxTokens;
-    LabelKind kind = whole ? new LabelKind(LabelKind.Way.FULL, 0) : LabelKind.topK(LabelKind.WIDE);
-    List<Targets> labels = teaching.labels(lines, kind, whole, 0);
-    for (int i = 0; i < lines.size(); i++) {
-      Line line = lines.get(i);
-      labelled.add(
-          new TrainingSequence(
-              line.ids(),
-              Teaching.first(line, whole),
-              labels.get(i),
-              null,
-              Objective.forwardKl(0),
-              null));
-    }
+    this.labelled = labelled(lines);
     this.teacherCrossEntropy = losses(teacher.config(), teacher.weights()).meanCrossEntropy();
     this.teacherAnswers =
         whole ? List.of() : answers(teacher.config(), teacher.weights(), teacher.stopIds());
@@ -118,10 +113,15 @@ final class Examination {
 
   /** The divergence alone, which takes no generating. */
   Losses losses(ModelConfig config, Weights weights) {
+    return losses(config, weights, labelled);
+  }
+
+  private static Losses losses(
+      ModelConfig config, Weights weights, List<TrainingSequence> sequences) {
     Losses losses = Losses.NONE;
     try (TrainableModel model =
         new TrainableModel(config, weights, AdamW.DEFAULT, ModelOptions.DEFAULT)) {
-      for (List<TrainingSequence> part : LengthBuckets.cut(labelled, BATCH_TOKENS)) {
+      for (List<TrainingSequence> part : LengthBuckets.cut(sequences, BATCH_TOKENS)) {
         losses = losses.plus(model.measure(new Batch(part, config.vocabularySize())));
       }
     }
@@ -136,6 +136,7 @@ final class Examination {
           losses.meanCrossEntropy(),
           gap,
           losses.meanKl(),
+          Double.NaN,
           losses.agreement(),
           Double.NaN,
           Double.NaN,
@@ -153,10 +154,45 @@ final class Examination {
         losses.meanCrossEntropy(),
         gap,
         losses.meanKl(),
+        losses(config, weights, labelled(written(config, weights))).meanKl(),
         losses.agreement(),
         (double) right / lines.size(),
         (double) same / lines.size(),
         Double.NaN);
+  }
+
+  /** With all that the teacher says of them. */
+  private List<TrainingSequence> labelled(List<Line> some) {
+    LabelKind kind = whole ? new LabelKind(LabelKind.Way.FULL, 0) : LabelKind.topK(LabelKind.WIDE);
+    List<Targets> labels = teaching.labels(some, kind, whole, 0);
+    List<TrainingSequence> sequences = new ArrayList<>();
+    for (int i = 0; i < some.size(); i++) {
+      Line line = some.get(i);
+      sequences.add(
+          new TrainingSequence(
+              line.ids(),
+              Teaching.first(line, whole),
+              labels.get(i),
+              null,
+              Objective.forwardKl(0),
+              null));
+    }
+    return sequences;
+  }
+
+  /** The prompts with answers drawn from a model. */
+  private List<Line> written(ModelConfig config, Weights weights) {
+    List<int[]> drawn =
+        answers(
+            config,
+            weights,
+            lines,
+            maxTokens,
+            teacher.stopIds(),
+            i -> new SamplingOptions(1, 1, 0, i));
+    return IntStream.range(0, lines.size())
+        .mapToObj(i -> lines.get(i).withAnswer(drawn.get(i)))
+        .toList();
   }
 
   private List<int[]> answers(ModelConfig config, Weights weights, Set<Integer> stopIds) {
@@ -166,6 +202,16 @@ final class Examination {
   /** Greedy answers. */
   static List<int[]> answers(
       ModelConfig config, Weights weights, List<Line> lines, int maxTokens, Set<Integer> stopIds) {
+    return answers(config, weights, lines, maxTokens, stopIds, i -> SamplingOptions.GREEDY);
+  }
+
+  private static List<int[]> answers(
+      ModelConfig config,
+      Weights weights,
+      List<Line> lines,
+      int maxTokens,
+      Set<Integer> stopIds,
+      IntFunction<SamplingOptions> sampling) {
     int longest = lines.stream().mapToInt(Line::promptLength).max().orElseThrow();
     EngineOptions room =
         new EngineOptions(SLOTS, Math.min(config.maxPositions(), longest + maxTokens));
@@ -173,11 +219,11 @@ final class Examination {
     try (GenerationEngine engine =
         new GenerationEngine(config, weights, room, RuntimeOptions.DEFAULT)) {
       List<GenerationHandle> handles = new ArrayList<>();
-      for (Line line : lines) {
+      for (int i = 0; i < lines.size(); i++) {
         handles.add(
             engine.submit(
                 new GenerationRequest(
-                    line.promptIds(), maxTokens, SamplingOptions.GREEDY, stopIds, 0),
+                    lines.get(i).promptIds(), maxTokens, sampling.apply(i), stopIds, 0),
                 null));
       }
       for (GenerationHandle handle : handles) {

@@ -9,7 +9,7 @@ import java.util.Map;
 /** Means and spreads of arms, side by side. */
 record RecipeReport(RecipeSize size, Arms arms, Map<String, Double> rates) {
   private static final List<String> ANSWER_KEYS =
-      List.of("accuracy", "same_answer", "agreement", "kl", "cross_entropy", "gap");
+      List.of("accuracy", "same_answer", "agreement", "kl", "kl_own", "cross_entropy", "gap");
   private static final List<String> TEXT_KEYS =
       List.of("kl", "gap", "cross_entropy", "agreement", "calibration_error");
   private static final List<String> DRIFT_KEYS =
@@ -54,6 +54,7 @@ record RecipeReport(RecipeSize size, Arms arms, Map<String, Double> rates) {
     samples(result, "sft", AnswerArms.REFERENCE, "accuracy", "gap", "agreement", "kl");
     samples(result, "kd", AnswerArms.FORWARD, "accuracy", "gap", "agreement", "kl");
     samples(result, "two_stage", AnswerArms.THEN_FORWARD, "accuracy", "gap", "agreement", "kl");
+    ratio(result, "kl_own_ratio_two_stage", AnswerArms.THEN_FORWARD, AnswerArms.FORWARD, "kl_own");
     ratio(result, "gap_ratio_kd_sft", AnswerArms.FORWARD, AnswerArms.REFERENCE, "gap");
     ratio(result, "kl_ratio_kd_sft", AnswerArms.FORWARD, AnswerArms.REFERENCE, "kl");
     ratio(result, "kl_ratio_two_stage", AnswerArms.THEN_FORWARD, AnswerArms.FORWARD, "kl");
