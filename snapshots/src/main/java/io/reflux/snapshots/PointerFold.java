@@ -6,79 +6,69 @@ import io.reflux.schemas.registry.DecodeException;
 import io.reflux.snapshots.SnapshotException.Kind;
 import java.util.Optional;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
- * The meaning of a channel's pointer records, in their order: the last one counts, unless it goes
- * back and does not say that it means to.
+ * The meaning of a channel's pointer records, in their order. Records of others are passed over.
  */
-final class PointerFold {
-  private static final Logger log = LoggerFactory.getLogger(PointerFold.class);
-
-  private final KafkaClients clients;
-  private final String channel;
-  private SnapshotPointer current;
-  private SnapshotException unreadable;
-
-  PointerFold(KafkaClients clients, String channel) {
-    this.clients = clients;
-    this.channel = channel;
+interface PointerFold {
+  static PointerFold of(SnapshotAccess access, String channel) {
+    return access.trust().isPresent()
+        ? new SignedPointerFold(access, channel)
+        : new UnsignedPointerFold(access.clients(), channel);
   }
 
-  /** Records of other channels are passed over. */
-  void add(ConsumerRecord<String, byte[]> record) {
-    if (!channel.equals(record.key()) || record.value() == null) {
-      return;
-    }
+  void add(ConsumerRecord<String, byte[]> record);
+
+  /** Empty while there is none, or the newest cannot be read or believed. */
+  default Optional<SnapshotPointer> current() {
+    return unreadable().isPresent() ? Optional.empty() : last();
+  }
+
+  /** The last that was good, whatever came after it. */
+  Optional<SnapshotPointer> last();
+
+  /** Why the newest cannot be read or believed. */
+  Optional<SnapshotException> unreadable();
+
+  /** An older one that was sent again after the current one, and is ignored. */
+  Optional<SnapshotException> replayed();
+
+  /**
+   * A pointer as it is on the topic.
+   *
+   * @throws SnapshotException of kind UNREADABLE_POINTER
+   */
+  static SnapshotPointer read(
+      KafkaClients clients, String channel, ConsumerRecord<String, byte[]> record) {
     String where = SnapshotCatalog.coordinates(record);
     SnapshotPointer pointer;
     try {
       pointer = clients.codec().decode(record.topic(), record.value(), SnapshotPointer.class);
     } catch (DecodeException e) {
-      unreadable(where, e.getMessage(), e);
-      return;
+      throw unreadable(channel, where, e.getMessage(), e);
     }
     if (!channel.equals(pointer.getChannel()) || pointer.getVersion() < 1) {
-      unreadable(
-          where, "channel " + pointer.getChannel() + ", version " + pointer.getVersion(), null);
-      return;
-    }
-    if (current != null && pointer.getVersion() < current.getVersion() && !pointer.getRollback()) {
-      log.warn(
-          "pointer of channel {} at {}: version {} ignored (expected: at least {}, or a rollback)",
+      throw unreadable(
           channel,
           where,
-          pointer.getVersion(),
-          current.getVersion());
-      return;
+          "channel " + pointer.getChannel() + ", version " + pointer.getVersion(),
+          null);
     }
-    current = pointer;
-    unreadable = null;
+    return pointer;
   }
 
-  /** Empty while there is none, or the newest cannot be read. */
-  Optional<SnapshotPointer> current() {
-    return unreadable == null ? Optional.ofNullable(current) : Optional.empty();
-  }
-
-  /** Why the newest cannot be read. */
-  Optional<SnapshotException> unreadable() {
-    return Optional.ofNullable(unreadable);
-  }
-
-  private void unreadable(String where, String what, DecodeException cause) {
-    unreadable =
-        new SnapshotException(
-            Kind.UNREADABLE_POINTER,
-            "pointer of channel "
-                + channel
-                + " at "
-                + where
-                + ": "
-                + what
-                + " (expected: a SnapshotPointer of this channel; a rollback to a version that you"
-                + " trust repairs it)",
-            cause);
+  private static SnapshotException unreadable(
+      String channel, String where, String what, DecodeException cause) {
+    return new SnapshotException(
+        Kind.UNREADABLE_POINTER,
+        "pointer of channel "
+            + channel
+            + " at "
+            + where
+            + ": "
+            + what
+            + " (expected: a SnapshotPointer of this channel; a rollback to a version that you"
+            + " trust repairs it)",
+        cause);
   }
 }

@@ -11,25 +11,28 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.time.Instant;
 
-/** The version below which a channel's reader does not go, kept in a small JSON file. */
+/** The move behind which a channel's reader does not go, kept in a small JSON file. */
 final class ServedFloor {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private final Path file;
   private final String channel;
   private long version;
+  private Instant movedAt;
 
-  private ServedFloor(Path file, String channel, long version) {
+  private ServedFloor(Path file, String channel, long version, Instant movedAt) {
     this.file = file;
     this.channel = channel;
     this.version = version;
+    this.movedAt = movedAt;
   }
 
   /** A missing file is a floor of 0; an unreadable one is an error, never a floor of 0. */
   static ServedFloor load(Path file, String channel) {
     if (!Files.exists(file)) {
-      return new ServedFloor(file, channel, 0);
+      return new ServedFloor(file, channel, 0, Instant.MIN);
     }
     try {
       JsonNode state = JSON.readTree(Files.readAllBytes(file));
@@ -38,7 +41,13 @@ final class ServedFloor {
         throw new RefluxException(
             file + ": " + state + " (expected: a version of channel " + channel + ")");
       }
-      return new ServedFloor(file, channel, version.asLong());
+      // Files of earlier builds have no time.
+      JsonNode movedAt = state.path("moved_at");
+      return new ServedFloor(
+          file,
+          channel,
+          version.asLong(),
+          movedAt.isIntegralNumber() ? Instant.ofEpochMilli(movedAt.asLong()) : Instant.MIN);
     } catch (IOException e) {
       throw new RefluxException(
           file + ": " + e.getMessage() + " (expected: the version served last)", e);
@@ -47,6 +56,15 @@ final class ServedFloor {
 
   boolean allows(SnapshotPointer pointer) {
     return pointer.getVersion() >= version || pointer.getRollback();
+  }
+
+  /** Whether it is no earlier move than the one taken last. */
+  boolean isCurrent(SnapshotPointer pointer) {
+    return !pointer.getMovedAt().isBefore(movedAt);
+  }
+
+  Instant movedAt() {
+    return movedAt;
   }
 
   long version() {
@@ -59,13 +77,14 @@ final class ServedFloor {
 
   /** On the disk when this returns, whole or not at all. */
   void served(SnapshotPointer pointer) {
-    if (pointer.getVersion() == version) {
+    if (pointer.getVersion() == version && pointer.getMovedAt().equals(movedAt)) {
       return;
     }
     ObjectNode state = JSON.createObjectNode();
     state.put("channel", channel);
     state.put("version", pointer.getVersion());
     state.put("manifest_sha256", pointer.getManifestSha256());
+    state.put("moved_at", pointer.getMovedAt().toEpochMilli());
     Path next = file.resolveSibling(file.getFileName() + ".next");
     try {
       Files.createDirectories(file.toAbsolutePath().getParent());
@@ -79,5 +98,6 @@ final class ServedFloor {
           SnapshotException.Kind.STORAGE, file + ": cannot be written: " + e, e);
     }
     version = pointer.getVersion();
+    movedAt = pointer.getMovedAt();
   }
 }

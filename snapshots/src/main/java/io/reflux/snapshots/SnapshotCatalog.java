@@ -25,16 +25,23 @@ import org.slf4j.LoggerFactory;
 public final class SnapshotCatalog {
   private static final Logger log = LoggerFactory.getLogger(SnapshotCatalog.class);
 
+  private final SnapshotAccess access;
   private final KafkaClients clients;
 
+  public SnapshotCatalog(SnapshotAccess access) {
+    this.access = access;
+    this.clients = access.clients();
+  }
+
+  /** Of a loop whose signatures are not asked for. */
   public SnapshotCatalog(KafkaClients clients) {
-    this.clients = clients;
+    this(SnapshotAccess.unsigned(clients));
   }
 
   /** A manifest with the digest that pointers name it by. */
   record Entry(SnapshotManifest manifest, String sha256) {}
 
-  /** Every readable manifest, by version. */
+  /** Every readable manifest, by version; whose they are is not asked. */
   public List<SnapshotManifest> list() {
     return entries().entries().stream().map(Entry::manifest).toList();
   }
@@ -57,14 +64,11 @@ public final class SnapshotCatalog {
   /**
    * What a channel serves.
    *
-   * @throws SnapshotException if the channel's newest pointer cannot be read; an older one is never
-   *     given in its place
+   * @throws SnapshotException if the channel's newest pointer cannot be read or believed; an older
+   *     one is never given in its place
    */
   public Optional<SnapshotPointer> pointer(String channel) {
-    PointerFold fold = folds().get(channel);
-    if (fold == null) {
-      return Optional.empty();
-    }
+    PointerFold fold = fold(channel);
     fold.unreadable()
         .ifPresent(
             problem -> {
@@ -206,6 +210,11 @@ public final class SnapshotCatalog {
     return new Listing(entries, unreadable);
   }
 
+  /** All that is known of a channel's pointer. */
+  PointerFold fold(String channel) {
+    return folds().getOrDefault(channel, PointerFold.of(access, channel));
+  }
+
   private Map<String, PointerFold> folds() {
     String topic = Topics.SNAPSHOT_POINTERS.fullName(clients.kafka());
     Map<String, PointerFold> folds = new TreeMap<>();
@@ -215,7 +224,7 @@ public final class SnapshotCatalog {
         record -> {
           if (record.key() != null && record.value() != null) {
             folds
-                .computeIfAbsent(record.key(), channel -> new PointerFold(clients, channel))
+                .computeIfAbsent(record.key(), channel -> PointerFold.of(access, channel))
                 .add(record);
           }
         });

@@ -14,6 +14,8 @@ public final class SnapshotException extends RefluxException {
     BAD_MANIFEST,
     /** A file name that points outside the snapshot. */
     UNSAFE_PATH,
+    /** Unsigned, signed by a key that is not believed, or changed since it was signed. */
+    UNTRUSTED,
     /** A chunk whose bytes are not those that were sent. */
     CORRUPT_CHUNK,
     /** A chunk that is not on the topic, or no longer. */

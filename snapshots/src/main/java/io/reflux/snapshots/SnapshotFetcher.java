@@ -28,17 +28,22 @@ import org.slf4j.LoggerFactory;
 public final class SnapshotFetcher {
   private static final Logger log = LoggerFactory.getLogger(SnapshotFetcher.class);
 
-  private final KafkaClients clients;
+  private final SnapshotAccess access;
   private final Path cacheDir;
   private final SnapshotCatalog catalog;
 
   /**
    * @param cacheDir made if missing; holds one directory a version, named by its number
    */
-  public SnapshotFetcher(KafkaClients clients, Path cacheDir) {
-    this.clients = clients;
+  public SnapshotFetcher(SnapshotAccess access, Path cacheDir) {
+    this.access = access;
     this.cacheDir = cacheDir.toAbsolutePath();
-    this.catalog = new SnapshotCatalog(clients);
+    this.catalog = new SnapshotCatalog(access);
+  }
+
+  /** Of a loop whose signatures are not asked for. */
+  public SnapshotFetcher(KafkaClients clients, Path cacheDir) {
+    this(SnapshotAccess.unsigned(clients), cacheDir);
   }
 
   /**
@@ -77,6 +82,7 @@ public final class SnapshotFetcher {
   }
 
   private FetchedSnapshot fetch(SnapshotManifest manifest) {
+    access.verify(manifest);
     SnapshotFiles.check(manifest);
     Path target = cacheDir.resolve(Long.toString(manifest.getVersion()));
     try {
@@ -91,7 +97,7 @@ public final class SnapshotFetcher {
       }
       requireRoom(manifest);
       try (PartialDirectory partial = PartialDirectory.create(cacheDir)) {
-        new ChunkReceiver(clients, manifest, partial.path()).receive();
+        new ChunkReceiver(access.clients(), manifest, partial.path()).receive();
         replace(partial.path(), target);
       }
       return new FetchedSnapshot(manifest, target);

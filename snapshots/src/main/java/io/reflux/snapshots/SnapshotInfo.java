@@ -1,13 +1,18 @@
 package io.reflux.snapshots;
 
+import io.reflux.schemas.avro.SnapshotLineage;
+import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.TreeMap;
 
 /**
  * What a publisher knows of a student beside its files. Fingerprints are SHA-256 in lower-case hex.
  *
  * @param studentName name of the student's line of snapshots
- * @param quantisation how the weights are stored: none, int8
+ * @param quantisation how the weights are stored: none, int8, int4, fp8
  * @param studentFingerprint of the configuration and weights as they ship
  * @param teacherFingerprint of the teacher's configuration and weights
  * @param tokenizerFingerprint of tokenizer.json
@@ -19,6 +24,8 @@ import java.util.Objects;
  * @param quality figures measured on these very files
  * @param seed of the training run
  * @param codeVersion version of the build that publishes
+ * @param lineage what else made the weights, where that is known
+ * @param formats that the files offer; empty for safetensors alone
  */
 public record SnapshotInfo(
     String studentName,
@@ -33,7 +40,9 @@ public record SnapshotInfo(
     Map<String, Long> inputOffsets,
     Map<String, Double> quality,
     long seed,
-    String codeVersion) {
+    String codeVersion,
+    Optional<Lineage> lineage,
+    List<String> formats) {
 
   public SnapshotInfo {
     Objects.requireNonNull(studentName, "studentName");
@@ -45,5 +54,67 @@ public record SnapshotInfo(
     Objects.requireNonNull(codeVersion, "codeVersion");
     inputOffsets = Map.copyOf(inputOffsets);
     quality = Map.copyOf(quality);
+    formats = List.copyOf(formats);
+  }
+
+  /** Of safetensors alone, and no more lineage than the offsets, seed and code version. */
+  public SnapshotInfo(
+      String studentName,
+      String quantisation,
+      String studentFingerprint,
+      String teacherFingerprint,
+      String tokenizerFingerprint,
+      String chatTemplateFingerprint,
+      long trainingStep,
+      long tokensTrained,
+      long parameters,
+      Map<String, Long> inputOffsets,
+      Map<String, Double> quality,
+      long seed,
+      String codeVersion) {
+    this(
+        studentName,
+        quantisation,
+        studentFingerprint,
+        teacherFingerprint,
+        tokenizerFingerprint,
+        chatTemplateFingerprint,
+        trainingStep,
+        tokensTrained,
+        parameters,
+        inputOffsets,
+        quality,
+        seed,
+        codeVersion,
+        Optional.empty(),
+        List.of());
+  }
+
+  /**
+   * What made the weights, beside offsets, seed and code version.
+   *
+   * @param teacherName as the labels give it; empty when unknown
+   * @param trainedFrom record time of the earliest label trained on
+   * @param trainedTo record time of the latest label trained on
+   * @param configuration settings that shape the weights, by their names
+   */
+  public record Lineage(
+      String teacherName,
+      Optional<Instant> trainedFrom,
+      Optional<Instant> trainedTo,
+      Map<String, String> configuration) {
+    public Lineage {
+      Objects.requireNonNull(teacherName, "teacherName");
+      configuration = Map.copyOf(configuration);
+    }
+
+    SnapshotLineage toRecord() {
+      return SnapshotLineage.newBuilder()
+          .setTeacherName(teacherName)
+          .setTrainedFrom(trainedFrom.orElse(null))
+          .setTrainedTo(trainedTo.orElse(null))
+          .setConfiguration(new TreeMap<>(configuration))
+          .build();
+    }
   }
 }

@@ -5,50 +5,66 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.snapshots.SnapshotException.Kind;
 import java.time.Clock;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Optional;
 import java.util.concurrent.Future;
+import java.util.function.Function;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.errors.UnknownServerException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Moves the pointers of channels. Each move is a transaction under the channel's own id: two that
  * meet fence each other, and the loser looks again before it tries again, so none is decided on an
- * old reading.
+ * old reading. Each is signed where this process has a key, and later than the one before by its
+ * own time, whatever the clocks say.
  */
 public final class SnapshotPointers {
+  private static final Logger log = LoggerFactory.getLogger(SnapshotPointers.class);
   private static final int ATTEMPTS = 5;
 
+  private final SnapshotAccess access;
   private final KafkaClients clients;
   private final Clock clock;
   private final SnapshotCatalog catalog;
 
-  public SnapshotPointers(KafkaClients clients) {
-    this(clients, Clock.systemUTC());
+  public SnapshotPointers(SnapshotAccess access) {
+    this(access, Clock.systemUTC());
   }
 
-  SnapshotPointers(KafkaClients clients, Clock clock) {
-    this.clients = clients;
+  /** Signs nothing. */
+  public SnapshotPointers(KafkaClients clients) {
+    this(SnapshotAccess.unsigned(clients));
+  }
+
+  SnapshotPointers(SnapshotAccess access, Clock clock) {
+    this.access = access;
+    this.clients = access.clients();
     this.clock = clock;
-    this.catalog = new SnapshotCatalog(clients);
+    this.catalog = new SnapshotCatalog(access);
   }
 
   /**
    * Moves a channel to a published version that is not older than the one it serves. Where it
-   * serves that version already, nothing is written.
+   * serves that version already, nothing is written. A pinned channel moves too, and stays pinned.
    *
    * @param reason for people
    * @return the pointer as it stands now
-   * @throws SnapshotException of kind BACKWARDS if the version is older
+   * @throws SnapshotException of kind BACKWARDS if the version is older, UNTRUSTED if its manifest
+   *     is not signed as asked for
    */
   public SnapshotPointer promote(String channel, long version, String reason) {
     return move(channel, catalog.require(version), reason, Move.PROMOTE);
   }
 
   /**
-   * Moves a channel back, on record. Also repairs a channel whose newest pointer cannot be read.
+   * Moves a channel back, on record. Also repairs a channel whose newest pointer cannot be read or
+   * believed. A pinned channel stays pinned.
    *
    * @param reason for people
    * @return the pointer as it stands now
@@ -58,9 +74,36 @@ public final class SnapshotPointers {
     return move(channel, catalog.require(version), reason, Move.ROLLBACK);
   }
 
-  /** Like promote, but leaves a channel alone that something newer has reached already. */
+  /**
+   * Holds a channel where it is: new versions are published without moving it. Nothing is written
+   * where it is pinned already.
+   *
+   * @throws SnapshotException if the channel has no pointer
+   */
+  public SnapshotPointer pin(String channel, String reason) {
+    return hold(channel, true, reason);
+  }
+
+  /** Lets a channel follow what is published again, from the next version on. */
+  public SnapshotPointer unpin(String channel, String reason) {
+    return hold(channel, false, reason);
+  }
+
+  /**
+   * Like promote, but leaves a channel alone that is pinned, or that something newer has reached
+   * already.
+   */
   SnapshotPointer forward(String channel, SnapshotCatalog.Entry entry, String reason) {
-    return move(channel, entry, reason, Move.FORWARD);
+    SnapshotPointer pointer = move(channel, entry, reason, Move.FORWARD);
+    if (pointer.getPinned() && pointer.getVersion() != entry.manifest().getVersion()) {
+      log.warn(
+          "Snapshot {} is published, and channel {} stays pinned to version {}: {}",
+          entry.manifest().getVersion(),
+          channel,
+          pointer.getVersion(),
+          pointer.getReason());
+    }
+    return pointer;
   }
 
   private enum Move {
@@ -71,11 +114,60 @@ public final class SnapshotPointers {
 
   private SnapshotPointer move(
       String channel, SnapshotCatalog.Entry entry, String reason, Move move) {
+    access.verify(entry.manifest());
     long version = entry.manifest().getVersion();
+    return write(
+        channel,
+        fold -> {
+          Decision decision = decide(channel, fold, version, move);
+          if (decision.stays()) {
+            return Optional.empty();
+          }
+          return Optional.of(
+              SnapshotPointer.newBuilder()
+                  .setVersion(version)
+                  .setManifestSha256(entry.sha256())
+                  .setRollback(decision.rollback())
+                  .setReason(reason)
+                  .setPrevious(fold.last().map(SnapshotPointer::getVersion).orElse(null))
+                  .setPinned(fold.last().map(SnapshotPointer::getPinned).orElse(false)));
+        });
+  }
+
+  private SnapshotPointer hold(String channel, boolean pinned, String reason) {
+    return write(
+        channel,
+        fold -> {
+          raiseIfUnreadable(fold);
+          SnapshotPointer current =
+              fold.current()
+                  .orElseThrow(
+                      () ->
+                          new SnapshotException(
+                              Kind.NOT_FOUND,
+                              "channel "
+                                  + channel
+                                  + ": no pointer (expected: one, to be held where it is)"));
+          if (current.getPinned() == pinned) {
+            return Optional.empty();
+          }
+          return Optional.of(
+              SnapshotPointer.newBuilder(current).setPinned(pinned).setReason(reason));
+        });
+  }
+
+  /**
+   * Reads, decides and writes as one.
+   *
+   * @param next what to write, but for channel, time and signature; empty leaves it all as it is
+   */
+  private SnapshotPointer write(
+      String channel, Function<PointerFold, Optional<SnapshotPointer.Builder>> next) {
     if (channel.isBlank()) {
       throw new SnapshotException(
           Kind.NOT_FOUND, "channel: '" + channel + "' (expected: a name such as stable)");
     }
+    access.requireKeyIfTrusting();
     String topic = Topics.SNAPSHOT_POINTERS.fullName(clients.kafka());
     KafkaException last = null;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -83,19 +175,20 @@ public final class SnapshotPointers {
           clients.transactionalProducer("snapshot-pointers", "snapshot-pointer-" + channel)) {
         // Before the pointer is read: whoever read it earlier can no longer commit.
         producer.initTransactions();
-        Decision decision = decide(channel, version, move);
-        if (decision.standing().isPresent()) {
-          return decision.standing().get();
+        PointerFold fold = catalog.fold(channel);
+        Optional<SnapshotPointer.Builder> wanted = next.apply(fold);
+        if (wanted.isEmpty()) {
+          return fold.current().orElseThrow();
         }
         SnapshotPointer pointer =
-            SnapshotPointer.newBuilder()
+            wanted
+                .get()
                 .setChannel(channel)
-                .setVersion(version)
-                .setManifestSha256(entry.sha256())
-                .setMovedAt(clock.instant())
-                .setRollback(decision.rollback())
-                .setReason(reason)
+                .setMovedAt(after(fold.last()))
+                .clearKeyId()
+                .clearSignature()
                 .build();
+        access.sign(pointer);
         byte[] encoded = clients.codec().encode(topic, pointer);
         producer.beginTransaction();
         Future<RecordMetadata> sent = producer.send(new ProducerRecord<>(topic, channel, encoded));
@@ -123,21 +216,30 @@ public final class SnapshotPointers {
         last);
   }
 
-  /**
-   * @param standing the present pointer, if it shall stay
-   */
-  private record Decision(Optional<SnapshotPointer> standing, boolean rollback) {}
+  /** Readers that ask for signatures tell a replayed record by its time. */
+  private Instant after(Optional<SnapshotPointer> before) {
+    Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
+    Instant least = before.map(pointer -> pointer.getMovedAt().plusMillis(1)).orElse(now);
+    return now.isBefore(least) ? least : now;
+  }
 
-  private Decision decide(String channel, long version, Move move) {
-    Optional<SnapshotPointer> current;
-    try {
-      current = catalog.pointer(channel);
-    } catch (SnapshotException e) {
-      if (e.kind() == Kind.UNREADABLE_POINTER && move == Move.ROLLBACK) {
-        return new Decision(Optional.empty(), true);
-      }
-      throw e;
+  private static void raiseIfUnreadable(PointerFold fold) {
+    if (fold.unreadable().isPresent()) {
+      throw fold.unreadable().get();
     }
+  }
+
+  /**
+   * @param stays whether the present pointer shall stay
+   */
+  private record Decision(boolean stays, boolean rollback) {}
+
+  private Decision decide(String channel, PointerFold fold, long version, Move move) {
+    if (fold.unreadable().isPresent() && move == Move.ROLLBACK) {
+      return new Decision(false, true);
+    }
+    raiseIfUnreadable(fold);
+    Optional<SnapshotPointer> current = fold.current();
     long served = current.map(SnapshotPointer::getVersion).orElse(0L);
     if (move == Move.ROLLBACK) {
       if (version >= served) {
@@ -151,10 +253,11 @@ public final class SnapshotPointers {
                 + (served == 0 ? "pointer, and there is none" : "present " + served)
                 + ")");
       }
-      return new Decision(Optional.empty(), true);
+      return new Decision(false, true);
     }
-    if (version == served || (version < served && move == Move.FORWARD)) {
-      return new Decision(current, false);
+    boolean pinned = current.map(SnapshotPointer::getPinned).orElse(false);
+    if (version == served || (move == Move.FORWARD && (pinned || version < served))) {
+      return new Decision(true, false);
     }
     if (version < served) {
       throw new SnapshotException(
@@ -170,7 +273,6 @@ public final class SnapshotPointers {
     // Forward from a rollback, yet short of what was served before it: for a reader that missed the
     // rollback this is still a step back, and it must see that it is meant.
     boolean afterRollback = current.map(SnapshotPointer::getRollback).orElse(false);
-    return new Decision(
-        Optional.empty(), afterRollback && version < catalog.entries().highestVersion());
+    return new Decision(false, afterRollback && version < catalog.entries().highestVersion());
   }
 }

@@ -5,6 +5,7 @@ import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.snapshots.SnapshotException.Kind;
+import io.reflux.snapshots.SnapshotInfo.Lineage;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.util.List;
@@ -37,6 +38,7 @@ public final class SnapshotPublisher implements AutoCloseable {
   private static final Map<String, String> CHUNK_SETTINGS =
       Map.of("max.in.flight.requests.per.connection", "1");
 
+  private final SnapshotAccess access;
   private final KafkaClients clients;
   private final Clock clock;
   private final SnapshotCatalog catalog;
@@ -46,19 +48,21 @@ public final class SnapshotPublisher implements AutoCloseable {
   private boolean fenced;
   private boolean closed;
 
-  public SnapshotPublisher(KafkaClients clients) {
-    this(clients, Clock.systemUTC());
+  public SnapshotPublisher(SnapshotAccess access) {
+    this.access = access;
+    this.clients = access.clients();
+    this.clock = Clock.systemUTC();
+    this.catalog = new SnapshotCatalog(access);
+    this.pointers = new SnapshotPointers(access, clock);
   }
 
-  SnapshotPublisher(KafkaClients clients, Clock clock) {
-    this.clients = clients;
-    this.clock = clock;
-    this.catalog = new SnapshotCatalog(clients);
-    this.pointers = new SnapshotPointers(clients, clock);
+  /** Signs nothing. */
+  public SnapshotPublisher(KafkaClients clients) {
+    this(SnapshotAccess.unsigned(clients));
   }
 
   /**
-   * Publishes a model directory and moves a channel to it.
+   * Publishes a model directory and moves a channel to it, unless the channel is pinned.
    *
    * @return what was published
    * @throws SnapshotException with nothing visible of the new version, except when only the pointer
@@ -82,6 +86,7 @@ public final class SnapshotPublisher implements AutoCloseable {
     if (fenced) {
       throw fenced(null);
     }
+    access.requireKeyIfTrusting();
     List<String> paths = SnapshotFiles.list(modelDir);
     try {
       open();
@@ -90,6 +95,7 @@ public final class SnapshotPublisher implements AutoCloseable {
       List<SnapshotFile> files =
           new ChunkSender(clients, chunks, published.files()).send(modelDir, paths);
       SnapshotManifest manifest = manifest(info, files, latest);
+      access.sign(manifest);
       return new SnapshotCatalog.Entry(manifest, commit(manifest));
     } catch (KafkaException e) {
       if (Fencing.causedBy(e)) {
@@ -140,6 +146,8 @@ public final class SnapshotPublisher implements AutoCloseable {
         .setQuality(new TreeMap<>(info.quality()))
         .setSeed(info.seed())
         .setCodeVersion(info.codeVersion())
+        .setFormats(info.formats())
+        .setLineage(info.lineage().map(Lineage::toRecord).orElse(null))
         .build();
   }
 

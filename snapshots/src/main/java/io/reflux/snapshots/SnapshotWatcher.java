@@ -55,6 +55,7 @@ public final class SnapshotWatcher implements AutoCloseable {
     void problem(SnapshotException problem);
   }
 
+  private final SnapshotAccess access;
   private final KafkaClients clients;
   private final String channel;
   private final Path stateFile;
@@ -71,24 +72,26 @@ public final class SnapshotWatcher implements AutoCloseable {
 
   private SnapshotPointer refused;
   private SnapshotException reportedUnreadable;
+  private SnapshotException reportedReplay;
   private Duration retryDelay;
   private long retryAtNanos;
 
   /**
    * @param stateFile remembers the version taken last; its folder is made if missing
    */
-  public SnapshotWatcher(KafkaClients clients, String channel, Path stateFile, Listener listener) {
-    this(clients, channel, stateFile, listener, Duration.ofSeconds(1), Duration.ofSeconds(30));
+  public SnapshotWatcher(SnapshotAccess access, String channel, Path stateFile, Listener listener) {
+    this(access, channel, stateFile, listener, Duration.ofSeconds(1), Duration.ofSeconds(30));
   }
 
   SnapshotWatcher(
-      KafkaClients clients,
+      SnapshotAccess access,
       String channel,
       Path stateFile,
       Listener listener,
       Duration firstRetry,
       Duration longestRetry) {
-    this.clients = clients;
+    this.access = access;
+    this.clients = access.clients();
     this.channel = channel;
     this.stateFile = stateFile;
     this.listener = listener;
@@ -194,7 +197,7 @@ public final class SnapshotWatcher implements AutoCloseable {
     List<TopicPartition> partitions = TopicScan.partitions(opened, topic);
     opened.assign(partitions);
     opened.seekToBeginning(partitions);
-    PointerFold fold = new PointerFold(clients, channel);
+    PointerFold fold = PointerFold.of(access, channel);
     catchUp(opened, partitions, fold);
     while (!closed()) {
       act(fold);
@@ -223,6 +226,11 @@ public final class SnapshotWatcher implements AutoCloseable {
         report(reportedUnreadable);
       }
       return;
+    }
+    SnapshotException replayed = fold.replayed().orElse(null);
+    if (replayed != null && replayed != reportedReplay) {
+      reportedReplay = replayed;
+      report(replayed);
     }
     SnapshotPointer pointer = fold.current().orElse(null);
     if (pointer == null || pointer.equals(taken)) {
@@ -265,6 +273,21 @@ public final class SnapshotWatcher implements AutoCloseable {
               + ", served before according to "
               + floor.file()
               + ", or a rollback)");
+    }
+    if (access.trust().isPresent() && !floor.isCurrent(pointer)) {
+      throw new SnapshotException(
+          Kind.BACKWARDS,
+          "pointer of channel "
+              + channel
+              + ": to version "
+              + pointer.getVersion()
+              + ", moved at "
+              + pointer.getMovedAt()
+              + " (expected: after "
+              + floor.movedAt()
+              + ", when the move taken last was made according to "
+              + floor.file()
+              + "; an old record was sent again)");
     }
     SnapshotPointer before = taken;
     if (before == null

@@ -150,7 +150,7 @@ class SnapshotWatcherTest {
     recorder = recorder.fresh();
     watcher =
         new SnapshotWatcher(
-            loop.clients(),
+            SnapshotAccess.unsigned(loop.clients()),
             "stable",
             state,
             recorder,
