@@ -1,5 +1,6 @@
 package io.reflux.cli;
 
+import io.reflux.config.Settings;
 import io.reflux.model.LanguageModel;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
@@ -41,7 +42,8 @@ final class ModelReference {
   }
 
   private static Path fetch(String option, String version, ConfigOptions config) {
-    KafkaClients clients = config.load(Map.of(), Map.of()).clients();
+    Settings settings = config.load(Map.of(), Map.of());
+    KafkaClients clients = settings.clients();
     clients.requireReachable(Duration.ofSeconds(15));
     SnapshotCatalog catalog = new SnapshotCatalog(clients);
     try {
@@ -57,7 +59,7 @@ final class ModelReference {
                   .getVersion()
               : Long.parseLong(version);
       Path cache = Files.createTempDirectory("reflux-snapshot-");
-      return new SnapshotFetcher(clients, cache).fetch(wanted);
+      return new SnapshotFetcher(settings.snapshots(clients), cache).fetch(wanted);
     } catch (IOException e) {
       throw new RefluxException(option + ": " + e.getMessage(), e);
     }

@@ -34,6 +34,8 @@ import picocli.CommandLine.Command;
       GenerateTrafficCommand.class,
       LabelsCommand.class,
       PlotCommand.class,
+      SnapshotsCommand.class,
+      KeysCommand.class,
       TopicsCommand.class,
       ConfigCommand.class,
       DevCommand.class,

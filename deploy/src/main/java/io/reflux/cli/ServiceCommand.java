@@ -292,7 +292,9 @@ abstract class ServiceCommand implements Callable<Integer> {
     @Override
     Service open(Settings settings, KafkaClients clients) {
       return new TrainerService(
-          settings.get(TrainerConfig.class), clients, PrometheusMeters.of("trainer"));
+          settings.get(TrainerConfig.class),
+          settings.snapshots(clients),
+          PrometheusMeters.of("trainer"));
     }
 
     /** The screen belongs to the view, if there is one. */
@@ -359,7 +361,7 @@ abstract class ServiceCommand implements Callable<Integer> {
     Service open(Settings settings, KafkaClients clients) {
       ServerConfig config = settings.get(ServerConfig.class);
       MeterRegistry meters = new SimpleMeterRegistry();
-      ServerService server = new ServerService(config, clients, meters);
+      ServerService server = new ServerService(config, settings.snapshots(clients), meters);
       if (config.mirror()) {
         ServedMirror.attach(server, settings.get(MirrorConfig.class), clients, meters);
       }
@@ -402,7 +404,9 @@ abstract class ServiceCommand implements Callable<Integer> {
     @Override
     Service open(Settings settings, KafkaClients clients) {
       return new MonitorService(
-          settings.get(MonitorConfig.class), clients, new SimpleMeterRegistry());
+          settings.get(MonitorConfig.class),
+          settings.snapshots(clients),
+          new SimpleMeterRegistry());
     }
 
     @Override

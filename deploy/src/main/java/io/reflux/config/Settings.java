@@ -8,6 +8,8 @@ import io.reflux.schemas.registry.RegistryConfig;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.scorer.ScorerConfig;
 import io.reflux.serving.ServerConfig;
+import io.reflux.snapshots.SnapshotAccess;
+import io.reflux.snapshots.SnapshotsConfig;
 import io.reflux.trainer.TrainerConfig;
 import io.smallrye.config.ConfigValidationException;
 import io.smallrye.config.EnvConfigSource;
@@ -43,7 +45,8 @@ public final class Settings {
           ScorerConfig.class,
           TrainerConfig.class,
           ServerConfig.class,
-          MonitorConfig.class);
+          MonitorConfig.class,
+          SnapshotsConfig.class);
 
   private static final Pattern SECRET =
       Pattern.compile("password|secret|credential|token$|jaas|api-?key|ssl\\.keystore\\.key");
@@ -98,6 +101,11 @@ public final class Settings {
   /** Kafka and registry, ready to open clients. */
   public KafkaClients clients() {
     return new KafkaClients(get(KafkaConfig.class), get(RegistryConfig.class));
+  }
+
+  /** The same, with the keys that snapshots are signed and believed by. */
+  public SnapshotAccess snapshots(KafkaClients clients) {
+    return SnapshotAccess.of(clients, get(SnapshotsConfig.class));
   }
 
   /** Every key that has a value, in order, with secrets masked, and where the value came from. */

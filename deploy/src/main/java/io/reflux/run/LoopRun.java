@@ -20,6 +20,8 @@ import io.reflux.scorer.ScorerConfig;
 import io.reflux.scorer.ScorerService;
 import io.reflux.serving.ServerConfig;
 import io.reflux.serving.ServerService;
+import io.reflux.snapshots.SnapshotAccess;
+import io.reflux.snapshots.SnapshotsConfig;
 import io.reflux.trainer.TrainerConfig;
 import io.reflux.trainer.TrainerService;
 import java.awt.Desktop;
@@ -116,18 +118,19 @@ final class LoopRun {
     KafkaClients clients = settings.clients();
     clients.createTopics();
     clients.registerSchemas();
+    SnapshotAccess snapshots = settings.snapshots(clients);
 
     view.say("Reflux: starting the services …");
     traffic = Traffic.open(options, earlierRuns());
     agreement = opened(new ServedAgreement(teacher, traffic.heldOut()));
     ServerConfig serverConfig = settings.get(ServerConfig.class);
     MeterRegistry serverMeters = new SimpleMeterRegistry();
-    ServerService server = new ServerService(serverConfig, clients, serverMeters);
+    ServerService server = new ServerService(serverConfig, snapshots, serverMeters);
     if (serverConfig.mirror()) {
       ServedMirror.attach(server, settings.get(MirrorConfig.class), clients, serverMeters);
     }
     MonitorService monitor =
-        new MonitorService(settings.get(MonitorConfig.class), clients, new SimpleMeterRegistry());
+        new MonitorService(settings.get(MonitorConfig.class), snapshots, new SimpleMeterRegistry());
     MirrorService mirror =
         new MirrorService(settings.get(MirrorConfig.class), clients, new SimpleMeterRegistry());
     server.addListener(agreement);
@@ -135,7 +138,8 @@ final class LoopRun {
     start(new ScorerService(settings.get(ScorerConfig.class), clients, new SimpleMeterRegistry()));
     start(server);
     start(
-        new TrainerService(settings.get(TrainerConfig.class), clients, new SimpleMeterRegistry()));
+        new TrainerService(
+            settings.get(TrainerConfig.class), snapshots, new SimpleMeterRegistry()));
     start(mirror);
 
     Addresses addresses = Addresses.of(settings);
@@ -146,6 +150,10 @@ final class LoopRun {
     view.say(
         "kafka   --bootstrap-servers %s --registry %s"
             .formatted(stack.kafkaConfig().bootstrapServers(), stack.registryConfig().url()));
+    settings
+        .get(SnapshotsConfig.class)
+        .signingKey()
+        .ifPresent(key -> view.say("signed  --set reflux.snapshots.signing-key=" + key));
     if (options.browser()) {
       browse(addresses.page());
     }
@@ -313,6 +321,10 @@ final class LoopRun {
     // Inside one process the page shows it all.
     defaults.put("reflux.score.http.port", "-1");
     defaults.put("reflux.train.http.port", "-1");
+    // Signed and verified by default, with a key that never leaves this directory.
+    OwnKey key = OwnKey.in(data.resolve("keys"));
+    defaults.put("reflux.snapshots.signing-key", key.signingKey().toString());
+    defaults.put("reflux.snapshots.trust", key.trust().toString());
     Map<String, Object> flags = new LinkedHashMap<>();
     flags.put("reflux.kafka.bootstrap-servers", stack.kafkaConfig().bootstrapServers());
     flags.put("reflux.registry.url", stack.registryConfig().url());

@@ -13,6 +13,7 @@ import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
 import io.reflux.schemas.service.StatusReporter;
 import io.reflux.serving.openai.OpenAiApi;
+import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotException;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
@@ -50,21 +51,21 @@ public final class ServerService implements Service {
   private Server server;
   private boolean closed;
 
-  public ServerService(ServerConfig config, KafkaClients clients, MeterRegistry meters) {
+  public ServerService(ServerConfig config, SnapshotAccess snapshots, MeterRegistry meters) {
     this.config = config;
-    this.clients = clients;
+    this.clients = snapshots.clients();
     this.meters = meters;
     requireAtLeast("reflux.serve.queue-limit", config.queueLimit(), 0);
     requireAtLeast("reflux.serve.default-max-tokens", config.defaultMaxTokens(), 1);
     requireAtLeast("reflux.serve.max-tokens-limit", config.maxTokensLimit(), 1);
     requireAtLeast("reflux.serve.prefix-cache-mib", config.prefixCacheMib(), 0);
     requireShare(config);
-    subscriber = subscriber(config.channel(), config.dataDir());
+    subscriber = subscriber(snapshots, config.channel(), config.dataDir());
     // Each clears its own folder of what it does not serve.
     canary =
         config
             .canaryChannel()
-            .map(channel -> subscriber(channel, config.dataDir().resolve("canary")));
+            .map(channel -> subscriber(snapshots, channel, config.dataDir().resolve("canary")));
     api =
         new OpenAiApi(
             subscriber,
@@ -82,9 +83,9 @@ public final class ServerService implements Service {
     canary.ifPresent(candidate -> candidate.addListener(new CanaryReports()));
   }
 
-  private SnapshotSubscriber subscriber(String channel, Path directory) {
+  private SnapshotSubscriber subscriber(SnapshotAccess snapshots, String channel, Path directory) {
     return new SnapshotSubscriber(
-        clients,
+        snapshots,
         new SnapshotSubscriber.Options(
             channel,
             directory,
@@ -107,6 +108,11 @@ public final class ServerService implements Service {
               + config.channel()
               + " (expected: another channel than reflux.serve.channel)");
     }
+  }
+
+  /** Serves whatever its channel points to, signed or not. */
+  public ServerService(ServerConfig config, KafkaClients clients, MeterRegistry meters) {
+    this(config, SnapshotAccess.unsigned(clients), meters);
   }
 
   @Override

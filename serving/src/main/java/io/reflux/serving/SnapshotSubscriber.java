@@ -7,9 +7,9 @@ import io.reflux.model.runtime.KeyValueFormat;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
-import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.FetchedSnapshot;
+import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotFetcher;
 import io.reflux.snapshots.SnapshotWatcher;
@@ -104,13 +104,13 @@ public final class SnapshotSubscriber implements AutoCloseable {
             return thread;
           });
 
-  public SnapshotSubscriber(KafkaClients clients, Options options) {
+  public SnapshotSubscriber(SnapshotAccess access, Options options) {
     this.options = options;
     Path root = options.dataDirectory().toAbsolutePath();
-    this.fetcher = new SnapshotFetcher(clients, root.resolve("snapshots"));
+    this.fetcher = new SnapshotFetcher(access, root.resolve("snapshots"));
     this.watcher =
         new SnapshotWatcher(
-            clients,
+            access,
             options.channel(),
             root.resolve("served-" + options.channel() + ".json"),
             new SnapshotWatcher.Listener() {

@@ -80,21 +80,35 @@ public final class SnapshotCatalog {
   /**
    * What every channel serves, by channel.
    *
-   * @throws SnapshotException if the newest pointer of any cannot be read
+   * @throws SnapshotException if the newest pointer of any cannot be read or believed
    */
   public Map<String, SnapshotPointer> pointers() {
     Map<String, SnapshotPointer> pointers = new TreeMap<>();
+    for (Channel channel : channels()) {
+      if (channel.problem().isPresent()) {
+        throw channel.problem().get();
+      }
+      channel.pointer().ifPresent(pointer -> pointers.put(channel.name(), pointer));
+    }
+    return pointers;
+  }
+
+  /**
+   * A channel as it is found.
+   *
+   * @param pointer empty where there is a problem
+   * @param problem why the newest pointer cannot be read or believed
+   */
+  public record Channel(
+      String name, Optional<SnapshotPointer> pointer, Optional<SnapshotException> problem) {}
+
+  /** Every channel, by name; what is wrong with one keeps nobody from seeing the others. */
+  public List<Channel> channels() {
+    List<Channel> channels = new ArrayList<>();
     folds()
         .forEach(
-            (channel, fold) -> {
-              fold.unreadable()
-                  .ifPresent(
-                      problem -> {
-                        throw problem;
-                      });
-              fold.current().ifPresent(pointer -> pointers.put(channel, pointer));
-            });
-    return pointers;
+            (name, fold) -> channels.add(new Channel(name, fold.current(), fold.unreadable())));
+    return channels;
   }
 
   /** The manifest of a version. */

@@ -93,9 +93,9 @@ public record SnapshotInfo(
   /**
    * What made the weights, beside offsets, seed and code version.
    *
-   * @param teacherName as the labels give it; empty when unknown
-   * @param trainedFrom record time of the earliest label trained on
-   * @param trainedTo record time of the latest label trained on
+   * @param teacherName that of its directory; empty when unknown
+   * @param trainedFrom when the earliest request trained on was received
+   * @param trainedTo when the latest request trained on was received
    * @param configuration settings that shape the weights, by their names
    */
   public record Lineage(

@@ -180,6 +180,7 @@ public final class SnapshotPointers {
         if (wanted.isEmpty()) {
           return fold.current().orElseThrow();
         }
+        requireKeyIfSigned(channel, fold);
         SnapshotPointer pointer =
             wanted
                 .get()
@@ -214,6 +215,18 @@ public final class SnapshotPointers {
             + ATTEMPTS
             + " times by others that move it (expected: fewer at a time)",
         last);
+  }
+
+  /** One unsigned move would stop every reader of a channel whose moves are signed. */
+  private void requireKeyIfSigned(String channel, PointerFold fold) {
+    if (access.signingKey().isEmpty()
+        && fold.last().filter(pointer -> !pointer.getKeyId().isEmpty()).isPresent()) {
+      throw new SnapshotException(
+          Kind.UNTRUSTED,
+          "reflux.snapshots.signing-key: unset (expected: a private key, for the moves of channel "
+              + channel
+              + " are signed)");
+    }
   }
 
   /** Readers that ask for signatures tell a replayed record by its time. */

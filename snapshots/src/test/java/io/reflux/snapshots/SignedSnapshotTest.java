@@ -64,37 +64,54 @@ class SignedSnapshotTest {
     assertThat(fleet.served()).isEqualTo(1);
 
     // Unsigned, by somebody who can write the topics and has no key.
-    publish(SnapshotAccess.unsigned(loop.clients()), model, 2);
+    SnapshotPointer good = new SnapshotCatalog(access).pointer("stable").orElseThrow();
+    SnapshotPointer forged =
+        SnapshotPointer.newBuilder(good)
+            .setMovedAt(good.getMovedAt().plusSeconds(1))
+            .clearKeyId()
+            .clearSignature()
+            .build();
+    loop.send(
+        Topics.SNAPSHOT_POINTERS,
+        "stable",
+        loop.clients().codec().encode(loop.name(Topics.SNAPSHOT_POINTERS), forged));
     assertThat(fleet.problem())
-        .hasMessageContaining("pointer of channel stable to version 2: unsigned")
+        .hasMessageContaining("pointer of channel stable to version 1: unsigned")
         .extracting(SnapshotException::kind)
         .isEqualTo(Kind.UNTRUSTED);
 
     // Signed, with a key that nobody here trusts.
-    publish(keys.access(loop.clients(), "stranger", null), model, 3);
+    publish(keys.access(loop.clients(), "stranger", null), model, 2);
     assertThat(fleet.problem())
         .hasMessageContaining("signed by key " + keys.key("stranger").id())
         .extracting(SnapshotException::kind)
         .isEqualTo(Kind.UNTRUSTED);
     assertThat(fleet.watcher.served()).hasValue(1);
-    assertThatThrownBy(() -> new SnapshotFetcher(access, temp.resolve("cache")).fetch(3))
-        .hasMessageContaining("manifest of version 3: signed by key")
+    assertThatThrownBy(() -> new SnapshotFetcher(access, temp.resolve("cache")).fetch(2))
+        .hasMessageContaining("manifest of version 2: signed by key")
         .extracting(e -> ((SnapshotException) e).kind())
         .isEqualTo(Kind.UNTRUSTED);
     assertThat(temp.resolve("cache")).doesNotExist();
+
+    // Nor does a process of ours without a key move a channel whose moves are signed.
+    assertThatThrownBy(
+            () ->
+                new SnapshotPointers(SnapshotAccess.unsigned(loop.clients()))
+                    .rollback("stable", 1, "no"))
+        .hasMessageEndingWith("for the moves of channel stable are signed)");
 
     // Nothing older is given in place of what cannot be believed, nor promoted over it.
     assertThatThrownBy(() -> new SnapshotCatalog(access).pointer("stable"))
         .extracting(e -> ((SnapshotException) e).kind())
         .isEqualTo(Kind.UNTRUSTED);
-    assertThatThrownBy(() -> new SnapshotPointers(access).promote("stable", 3, "no"))
+    assertThatThrownBy(() -> new SnapshotPointers(access).promote("stable", 2, "no"))
         .extracting(e -> ((SnapshotException) e).kind())
         .isEqualTo(Kind.UNTRUSTED);
 
     // Whoever holds the key repairs the channel.
     new SnapshotPointers(access).rollback("stable", 1, "forged records");
-    publish(access, Loop.model(temp, 1000, 4), 4);
-    assertThat(fleet.served()).isEqualTo(4);
+    publish(access, Loop.model(temp, 1000, 3), 3);
+    assertThat(fleet.served()).isEqualTo(3);
   }
 
   @Test

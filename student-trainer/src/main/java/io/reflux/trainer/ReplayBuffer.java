@@ -1,11 +1,14 @@
 package io.reflux.trainer;
 
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * What there is to train on. A sequence is fresh until it was drawn once, then recent, and after
@@ -113,6 +116,14 @@ final class ReplayBuffer {
     recent.forEach(sequence -> mix.merge(sequence.segment(), 1, Integer::sum));
     sample.contents().forEach(held -> mix.merge(held.sequence().segment(), 1, Integer::sum));
     return mix;
+  }
+
+  /** Times of those that were trained on, as far as they are held. */
+  Optional<TimeRange> times() {
+    return Stream.concat(
+            recent.stream(), sample.contents().stream().map(ReplayState.Sampled::sequence))
+        .map(sequence -> TimeRange.of(Instant.ofEpochMilli(sequence.eventMillis())))
+        .reduce(TimeRange::and);
   }
 
   ReplayState contents() {

@@ -9,14 +9,28 @@ import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
 
 /** The settings in force as keys and values, as a run's files and its page show them. */
 final class SettingsText {
+  private static final Pattern OPERATION =
+      Pattern.compile(
+          "reflux\\.train\\.(teacher|student-name|data-dir|channel|snapshot-.*|gate.*|http\\..*"
+              + "|checkpoint-(interval|steps|retention)|record-interval|stop-at-step|peak-gflops"
+              + "|offload)");
+
   private SettingsText() {}
 
   static Map<String, String> of(TrainerConfig config) {
     Map<String, String> settings = new TreeMap<>();
     add("reflux.train.", TrainerConfig.class, config, settings);
+    return settings;
+  }
+
+  /** Those that have a say in the weights: neither places nor times of writing and publishing. */
+  static Map<String, String> shapingWeights(TrainerConfig config) {
+    Map<String, String> settings = of(config);
+    settings.keySet().removeIf(key -> OPERATION.matcher(key).matches());
     return settings;
   }
 

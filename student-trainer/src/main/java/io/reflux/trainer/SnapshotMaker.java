@@ -3,19 +3,20 @@ package io.reflux.trainer;
 import io.reflux.model.LanguageModel;
 import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
-import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.Scorer;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
-import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.snapshots.FetchedSnapshot;
+import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog;
 import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotFetcher;
 import io.reflux.snapshots.SnapshotInfo;
+import io.reflux.snapshots.SnapshotInfo.Lineage;
 import io.reflux.snapshots.SnapshotPublisher;
 import io.reflux.trainer.gate.GateVerdict;
 import io.reflux.trainer.gate.SnapshotGate;
@@ -45,7 +46,7 @@ final class SnapshotMaker implements AutoCloseable {
 
   private final TrainerConfig config;
   private final LanguageModel teacher;
-  private final KafkaClients clients;
+  private final SnapshotAccess access;
   private final SnapshotPublisher publisher;
   private final Path directory;
   private final SnapshotGate gate;
@@ -55,6 +56,7 @@ final class SnapshotMaker implements AutoCloseable {
    * A student as training left it.
    *
    * @param offsets next offsets to train on
+   * @param times of the requests trained on, as far as they are held
    * @param heldOut to measure on
    */
   record Candidate(
@@ -64,6 +66,7 @@ final class SnapshotMaker implements AutoCloseable {
       long rowsTrained,
       long parameters,
       Map<String, Long> offsets,
+      Optional<TimeRange> times,
       List<LabelledSequence> heldOut) {}
 
   /**
@@ -87,13 +90,17 @@ final class SnapshotMaker implements AutoCloseable {
     }
   }
 
-  private record Published(long version, HeldOutScoring scoring) {}
+  private record Published(SnapshotManifest manifest, HeldOutScoring scoring) {
+    long version() {
+      return manifest.getVersion();
+    }
+  }
 
-  SnapshotMaker(TrainerConfig config, LanguageModel teacher, KafkaClients clients) {
+  SnapshotMaker(TrainerConfig config, LanguageModel teacher, SnapshotAccess access) {
     this.config = config;
     this.teacher = teacher;
-    this.clients = clients;
-    this.publisher = new SnapshotPublisher(clients);
+    this.access = access;
+    this.publisher = new SnapshotPublisher(access);
     this.directory = config.dataDir().resolve("snapshots");
     this.gate =
         new SnapshotGate(
@@ -106,7 +113,7 @@ final class SnapshotMaker implements AutoCloseable {
    * @return false if nothing comparable is published
    */
   boolean takeUpPublished() {
-    Optional<SnapshotPointer> pointer = new SnapshotCatalog(clients).pointer(config.channel());
+    Optional<SnapshotPointer> pointer = new SnapshotCatalog(access).pointer(config.channel());
     if (pointer.isEmpty()) {
       return false;
     }
@@ -114,7 +121,7 @@ final class SnapshotMaker implements AutoCloseable {
     if (published.isPresent() && published.get().version() == served) {
       return true;
     }
-    SnapshotFetcher fetcher = new SnapshotFetcher(clients, config.dataDir().resolve("published"));
+    SnapshotFetcher fetcher = new SnapshotFetcher(access, config.dataDir().resolve("published"));
     FetchedSnapshot snapshot = fetcher.fetch(pointer.get());
     fetcher.retain(Set.of(snapshot.version()));
     SnapshotManifest manifest = snapshot.manifest();
@@ -129,7 +136,7 @@ final class SnapshotMaker implements AutoCloseable {
       return false;
     }
     HeldOutScoring scoring = scoring(LanguageModel.load(snapshot.directory()));
-    replacePublished(new Published(served, scoring));
+    replacePublished(new Published(manifest, scoring));
     return true;
   }
 
@@ -145,7 +152,8 @@ final class SnapshotMaker implements AutoCloseable {
     }
     Path draft = directory.resolve("draft");
     delete(draft);
-    Weights compressed = Quantiser.of(WeightFormat.INT8).quantise(candidate.student(), candidate.weights());
+    Weights compressed =
+        Quantiser.of(WeightFormat.INT8).quantise(candidate.student(), candidate.weights());
     LanguageModel.save(draft, candidate.student(), compressed, DType.I8, teacher.directory());
     LanguageModel artefact = LanguageModel.load(draft);
     HeldOutScoring scoring = scoring(artefact);
@@ -158,7 +166,7 @@ final class SnapshotMaker implements AutoCloseable {
       SnapshotManifest manifest =
           publisher.publish(draft, info(candidate, artefact, verdict), config.channel());
       kept = true;
-      replacePublished(new Published(manifest.getVersion(), scoring));
+      replacePublished(new Published(manifest, scoring));
       return new Outcome(Optional.of(manifest.getVersion()), candidate.step(), verdict);
     } finally {
       if (!kept) {
@@ -214,7 +222,33 @@ final class SnapshotMaker implements AutoCloseable {
         candidate.offsets(),
         verdict.figures(),
         config.seed(),
-        build == null ? "development" : build);
+        build == null ? "development" : build,
+        Optional.of(lineage(candidate)),
+        List.of("safetensors"));
+  }
+
+  private Lineage lineage(Candidate candidate) {
+    Optional<TimeRange> times = TimeRange.and(candidate.times(), timesBefore(candidate));
+    return new Lineage(
+        String.valueOf(teacher.directory().toAbsolutePath().normalize().getFileName()),
+        times.map(TimeRange::from),
+        times.map(TimeRange::to),
+        SettingsText.shapingWeights(config));
+  }
+
+  /**
+   * What the buffers have let go of is known from the published snapshot, where the candidate went
+   * on from it or from what it came from.
+   */
+  private Optional<TimeRange> timesBefore(Candidate candidate) {
+    return published
+        .map(Published::manifest)
+        .filter(manifest -> manifest.getTrainingStep() <= candidate.step())
+        .filter(manifest -> manifest.getStudentName().equals(config.studentName()))
+        .filter(manifest -> manifest.getSeed() == config.seed())
+        .map(SnapshotManifest::getLineage)
+        .filter(lineage -> lineage.getTrainedFrom() != null && lineage.getTrainedTo() != null)
+        .map(lineage -> new TimeRange(lineage.getTrainedFrom(), lineage.getTrainedTo()));
   }
 
   private static void delete(Path directory) {

@@ -277,6 +277,11 @@ public final class StudentTraining implements AutoCloseable {
     return model.export();
   }
 
+  /** Times of the requests trained on, as far as they are held. */
+  Optional<TimeRange> timesHeld() {
+    return replay.times();
+  }
+
   /** What it is measured on, oldest first. */
   public List<LabelledSequence> heldOut() {
     return heldOut.all();

@@ -9,6 +9,7 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
 import io.reflux.schemas.service.StatusReporter;
+import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.trainer.nn.Torch;
 import io.reflux.trainer.watch.RunView;
 import io.reflux.trainer.watch.RunWatch;
@@ -29,7 +30,7 @@ public final class TrainerService implements Service {
   private static final Logger log = LoggerFactory.getLogger(TrainerService.class);
 
   private final TrainerConfig config;
-  private final KafkaClients clients;
+  private final SnapshotAccess snapshots;
   private final MeterRegistry registry;
   private final Health health = Health.waitingFor(Checkpoints.PART, TrainingLoop.LABELS);
   private final RunView starting;
@@ -44,9 +45,9 @@ public final class TrainerService implements Service {
   /**
    * @param meters the service's own; shown at {@code /metrics} if they are for Prometheus
    */
-  public TrainerService(TrainerConfig config, KafkaClients clients, MeterRegistry meters) {
+  public TrainerService(TrainerConfig config, SnapshotAccess snapshots, MeterRegistry meters) {
     this.config = config;
-    this.clients = clients;
+    this.snapshots = snapshots;
     this.registry = meters;
     this.starting =
         new RunView(
@@ -58,6 +59,11 @@ public final class TrainerService implements Service {
             List.of(),
             List.of(),
             List.of());
+  }
+
+  /** Publishes unsigned. */
+  public TrainerService(TrainerConfig config, KafkaClients clients, MeterRegistry meters) {
+    this(config, SnapshotAccess.unsigned(clients), meters);
   }
 
   @Override
@@ -78,14 +84,14 @@ public final class TrainerService implements Service {
             registry,
             health,
             pages -> TrainerPage.add(pages, this::view));
-    status = new StatusReporter(name(), clients, registry);
+    status = new StatusReporter(name(), snapshots.clients(), registry);
     boolean started = false;
     try {
       Torch.start();
       LanguageModel teacher = teacher(config);
       TrainingLoop opened =
           TrainingLoop.open(
-              config, clients, teacher, new TrainerMeters(registry), health, this::tell);
+              config, snapshots, teacher, new TrainerMeters(registry), health, this::tell);
       loop = opened;
       watch = opened.watch();
       thread = new Thread(() -> run(opened), "reflux-trainer");

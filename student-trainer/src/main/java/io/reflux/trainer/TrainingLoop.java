@@ -9,6 +9,7 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.registry.RegistryException;
 import io.reflux.schemas.service.RefluxException;
+import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.trainer.Intake.MissingRecordsException;
 import io.reflux.trainer.IntakeJournal.Entry;
 import io.reflux.trainer.IntakeJournal.Run;
@@ -69,12 +70,13 @@ final class TrainingLoop implements AutoCloseable {
 
   private TrainingLoop(
       TrainerConfig config,
-      KafkaClients clients,
+      SnapshotAccess access,
       LanguageModel teacher,
       TrainerMeters meters,
       Health health,
       Consumer<String> news,
       Deque<Runnable> opened) {
+    KafkaClients clients = access.clients();
     this.config = config;
     this.meters = meters;
     this.health = health;
@@ -111,7 +113,7 @@ final class TrainingLoop implements AutoCloseable {
             RunWatch::close);
     this.snapshots =
         opened(
-            new SnapshotQueue(new SnapshotMaker(config, teacher, clients), meters, watch, news),
+            new SnapshotQueue(new SnapshotMaker(config, teacher, access), meters, watch, news),
             SnapshotQueue::close);
     this.rollouts =
         opened(
@@ -171,7 +173,7 @@ final class TrainingLoop implements AutoCloseable {
    */
   static TrainingLoop open(
       TrainerConfig config,
-      KafkaClients clients,
+      SnapshotAccess access,
       LanguageModel teacher,
       TrainerMeters meters,
       Health health,
@@ -179,7 +181,7 @@ final class TrainingLoop implements AutoCloseable {
     Deque<Runnable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
-      TrainingLoop loop = new TrainingLoop(config, clients, teacher, meters, health, news, opened);
+      TrainingLoop loop = new TrainingLoop(config, access, teacher, meters, health, news, opened);
       loop.snapshots.publishFirst(loop.candidate());
       complete = true;
       return loop;
@@ -406,6 +408,7 @@ final class TrainingLoop implements AutoCloseable {
         training.rowsTrained(),
         training.parameterCount(),
         intake.state().offsets(),
+        training.timesHeld(),
         training.heldOut());
   }
 

@@ -8,6 +8,7 @@ import io.reflux.operations.Health;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.KafkaConfig;
 import io.reflux.schemas.kafka.Topics;
+import io.reflux.snapshots.SnapshotAccess;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -254,7 +255,7 @@ class ResumeTest {
     settings.putAll(changes);
     return TrainingLoop.open(
         Settings.of(settings),
-        clients,
+        SnapshotAccess.unsigned(clients),
         labelled.teacher(),
         new TrainerMeters(meters),
         health,

@@ -9,8 +9,8 @@ import io.reflux.model.LanguageModel;
 import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
-import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.ScoreRequest;
@@ -18,9 +18,12 @@ import io.reflux.model.runtime.Scorer;
 import io.reflux.model.runtime.Scores;
 import io.reflux.model.tokenizer.BpeTrainer;
 import io.reflux.model.tokenizer.BpeVocabulary;
+import io.reflux.schemas.avro.SnapshotLineage;
+import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.TopKBlock;
+import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog;
 import io.reflux.snapshots.SnapshotPointers;
 import io.reflux.trainer.SnapshotMaker.Candidate;
@@ -29,6 +32,7 @@ import io.reflux.trainer.pretrain.Shape;
 import io.reflux.trainer.watch.Happening;
 import io.reflux.trainer.watch.RunWatch;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -159,16 +163,39 @@ class SnapshotGateServiceTest {
       queue.finish();
     }
     Map<String, Double> figures = new SnapshotCatalog(clients).find(2).orElseThrow().getQuality();
-    double compressed = quality(Quantiser.of(WeightFormat.INT8).quantise(student, ours), heldOut).kl();
+    double compressed =
+        quality(Quantiser.of(WeightFormat.INT8).quantise(student, ours), heldOut).kl();
     assertThat(figures.get("kl")).isEqualTo(compressed, within(1e-9));
     assertThat(figures.get("segment.chat.kl")).isEqualTo(compressed, within(1e-9));
     // The labels are the float student's own: only what the codec leaves of them is off.
     assertThat(quality(ours, heldOut).kl()).isLessThan(compressed - 2e-5);
-    double before = quality(Quantiser.of(WeightFormat.INT8).quantise(student, theirs), heldOut).kl();
+    double before =
+        quality(Quantiser.of(WeightFormat.INT8).quantise(student, theirs), heldOut).kl();
     assertThat(figures.get("kl_change")).isEqualTo(compressed - before, within(1e-9));
     assertThat(figures.get("kl_change_low")).isLessThan(compressed - before);
     assertThat(figures).containsEntry("sequences", 30.0).containsEntry("positions", 300.0);
     assertThat(figures.values()).allMatch(Double::isFinite);
+  }
+
+  @Test
+  void aManifestTellsWhatItsWeightsComeFrom() {
+    try (SnapshotQueue queue = queue(Map.of("learning-rate", "0.25"))) {
+      queue.publishFirst(candidate(theirs, 1, List.of()));
+      queue.make(candidate(ours, 2, List.of()));
+      queue.finish();
+    }
+    SnapshotManifest manifest = new SnapshotCatalog(clients).find(2).orElseThrow();
+    SnapshotLineage lineage = manifest.getLineage();
+    assertThat(lineage.getTeacherName()).isEqualTo(teacher.directory().getFileName().toString());
+    assertThat(lineage.getTrainedFrom()).as("of the parent").isEqualTo(Instant.ofEpochSecond(1));
+    assertThat(lineage.getTrainedTo()).isEqualTo(Instant.ofEpochSecond(2));
+    assertThat(lineage.getConfiguration())
+        .containsEntry("reflux.train.learning-rate", "0.25")
+        .containsEntry("reflux.train.objective", "forward-kl")
+        .containsEntry("reflux.train.lora.rank", "0")
+        .doesNotContainKeys(
+            "reflux.train.data-dir", "reflux.train.http.port", "reflux.train.snapshot-interval");
+    assertThat(manifest.getFormats()).containsExactly("safetensors");
   }
 
   @Test
@@ -227,7 +254,7 @@ class SnapshotGateServiceTest {
     Map<String, String> settings = new HashMap<>(changes);
     settings.put("data-dir", directory.resolve("trainer").toString());
     return new SnapshotQueue(
-        new SnapshotMaker(Settings.of(settings), teacher, clients),
+        new SnapshotMaker(Settings.of(settings), teacher, SnapshotAccess.unsigned(clients)),
         new TrainerMeters(meters),
         watch,
         news::add);
@@ -238,7 +265,8 @@ class SnapshotGateServiceTest {
   }
 
   private static Candidate candidate(Weights weights, long step, List<LabelledSequence> heldOut) {
-    return new Candidate(student, weights, step, 1, 1, Map.of(), heldOut);
+    TimeRange times = TimeRange.of(Instant.ofEpochSecond(step));
+    return new Candidate(student, weights, step, 1, 1, Map.of(), Optional.of(times), heldOut);
   }
 
   private static SnapshotQuality quality(Weights weights, List<LabelledSequence> heldOut) {

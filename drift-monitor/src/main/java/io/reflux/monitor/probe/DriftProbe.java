@@ -15,6 +15,7 @@ import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.kafka.Undecodable;
 import io.reflux.schemas.labels.SoftLabelFormatException;
 import io.reflux.schemas.service.RefluxException;
+import io.reflux.snapshots.SnapshotAccess;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -76,16 +77,16 @@ public final class DriftProbe implements AutoCloseable {
    * @param transactionalId the same after a restart, and never used by two running probes
    */
   public DriftProbe(
-      KafkaClients clients,
+      SnapshotAccess snapshots,
       ProbeOptions options,
       String channel,
       Path dataDir,
       String transactionalId,
       MeterRegistry meters) {
-    this.clients = clients;
+    this.clients = snapshots.clients();
     this.options = options;
     this.transactionalId = transactionalId;
-    this.slot = new StudentSlot(clients, channel, dataDir, options.runtime());
+    this.slot = new StudentSlot(snapshots, channel, dataDir, options.runtime());
     this.admission =
         new Admission(options.sampling(), options.maxRequestsPerSecond(), System::nanoTime);
     this.meters = meters;

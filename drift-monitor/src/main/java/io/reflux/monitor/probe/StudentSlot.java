@@ -2,8 +2,8 @@ package io.reflux.monitor.probe;
 
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.schemas.avro.SnapshotPointer;
-import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.snapshots.FetchedSnapshot;
+import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotFetcher;
 import io.reflux.snapshots.SnapshotWatcher;
@@ -29,12 +29,11 @@ final class StudentSlot implements AutoCloseable {
   private final SnapshotWatcher watcher;
   private final BlockingQueue<ServedStudent> next = new ArrayBlockingQueue<>(1);
 
-  StudentSlot(KafkaClients clients, String channel, Path dataDir, RuntimeOptions runtime) {
-    this.fetcher = new SnapshotFetcher(clients, dataDir.resolve("snapshots"));
+  StudentSlot(SnapshotAccess access, String channel, Path dataDir, RuntimeOptions runtime) {
+    this.fetcher = new SnapshotFetcher(access, dataDir.resolve("snapshots"));
     this.runtime = runtime;
     this.watcher =
-        new SnapshotWatcher(
-            clients, channel, dataDir.resolve("served-" + channel), new Following());
+        new SnapshotWatcher(access, channel, dataDir.resolve("served-" + channel), new Following());
   }
 
   void start() {

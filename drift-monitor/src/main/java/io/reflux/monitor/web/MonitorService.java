@@ -12,6 +12,7 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
 import io.reflux.schemas.service.StatusReporter;
+import io.reflux.snapshots.SnapshotAccess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -44,8 +45,8 @@ public final class MonitorService implements Service {
   /**
    * @throws RefluxException when a value of the configuration is out of its range
    */
-  public MonitorService(MonitorConfig config, KafkaClients clients, MeterRegistry meters) {
-    this.clients = clients;
+  public MonitorService(MonitorConfig config, SnapshotAccess snapshots, MeterRegistry meters) {
+    this.clients = snapshots.clients();
     this.meters = meters;
     MonitorConfig.Alert alert = config.alert();
     AlertOptions alertOptions =
@@ -80,12 +81,17 @@ public final class MonitorService implements Service {
     this.streams = new DriftStreams(clients, driftOptions, dataDir.resolve("windows"), meters);
     this.probe =
         new DriftProbe(
-            clients,
+            snapshots,
             probeOptions,
             config.channel(),
             dataDir,
             "monitor-probe-" + instanceId(dataDir),
             meters);
+  }
+
+  /** Compares whatever is served, signed or not. */
+  public MonitorService(MonitorConfig config, KafkaClients clients, MeterRegistry meters) {
+    this(config, SnapshotAccess.unsigned(clients), meters);
   }
 
   @Override
