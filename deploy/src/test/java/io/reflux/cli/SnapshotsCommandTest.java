@@ -55,7 +55,12 @@ class SnapshotsCommandTest {
     Path key = folder.resolve("publisher.key");
     assertThat(execute("keys", "create", key.toString()).code()).isZero();
     assertThat(
-            execute("keys", "trust", key + ".pub.pem", "--trust", folder.resolve("trust").toString())
+            execute(
+                    "keys",
+                    "trust",
+                    key + ".pub.pem",
+                    "--trust",
+                    folder.resolve("trust").toString())
                 .out())
         .startsWith("trusted  ")
         .contains(" as publisher.key in ");
@@ -128,7 +133,8 @@ class SnapshotsCommandTest {
     assertThat(listed.code()).as(listed.err()).isZero();
     List<String> lines = listed.out().lines().toList();
     assertThat(lines.get(0)).startsWith("VERSION  PARENT  AGE").endsWith("SIGNED BY      CHANNELS");
-    assertThat(lines.get(1)).matches("1 +- .* 10 .*none safetensors +0.2500 +0.5000 +publisher.key.*");
+    assertThat(lines.get(1))
+        .matches("1 +- .* 10 .*none safetensors +0.2500 +0.5000 +publisher.key.*");
     assertThat(lines.get(2)).matches("2 +1 .* 20 .*publisher.key +.*stable.*");
 
     JsonNode json = new ObjectMapper().readTree(snapshots("list", "--json").out());
@@ -215,7 +221,8 @@ class SnapshotsCommandTest {
         .isEqualTo("channel canary: pinned to version 2: freeze\n");
     assertThat(snapshots("list").out()).contains("canary (pinned)");
     assertThat(canary("rollback", "--reason", "worse").out())
-        .isEqualTo("channel canary: from version 2 to version 1, a rollback, still pinned: worse\n");
+        .isEqualTo(
+            "channel canary: from version 2 to version 1, a rollback, still pinned: worse\n");
     assertThat(snapshots("show", "canary").out())
         .contains("channel     canary, pinned, rolled back, from version 2, ");
     assertThat(snapshots("unpin", "canary", "--reason", "over").out())
@@ -224,8 +231,7 @@ class SnapshotsCommandTest {
 
   @Test
   void forgedPointerIsNamedAndOnlyARollbackRepairsIt() throws Exception {
-    assertThat(
-            snapshots("promote", "2", "--channel", "forged", "--reason", "begin").code())
+    assertThat(snapshots("promote", "2", "--channel", "forged", "--reason", "begin").code())
         .isZero();
     String topic = Topics.SNAPSHOT_POINTERS.fullName(clients.kafka());
     try (Producer<String, byte[]> producer = clients.producer("test")) {
@@ -239,8 +245,7 @@ class SnapshotsCommandTest {
     Outcome shown = snapshots("show", "forged");
     assertThat(shown.code()).isEqualTo(1);
     assertThat(shown.err()).startsWith("reflux: pointer of channel forged at ").hasLineCount(1);
-    assertThat(
-            snapshots("rollback", "1", "--channel", "forged", "--reason", "repaired").out())
+    assertThat(snapshots("rollback", "1", "--channel", "forged", "--reason", "repaired").out())
         .isEqualTo("channel forged: from version 2 to version 1, a rollback: repaired\n");
     assertThat(snapshots("list").code()).isZero();
   }
@@ -259,8 +264,7 @@ class SnapshotsCommandTest {
     assertThat(snapshots("pin", "stable", "--reason", " ").err())
         .isEqualTo("reflux: --reason: blank (expected: why the channel moves)\n");
     assertThat(snapshots("pin", "none", "--reason", "x").err())
-        .isEqualTo(
-            "reflux: channel none: no pointer (expected: one, to be held where it is)\n");
+        .isEqualTo("reflux: channel none: no pointer (expected: one, to be held where it is)\n");
     assertThat(snapshots("rollback", "one", "--reason", "x").err())
         .isEqualTo("reflux: VERSION: one (expected: a number, as of 'snapshots list')\n");
     assertThat(
@@ -301,7 +305,9 @@ class SnapshotsCommandTest {
         .isEqualTo("rw-------");
     assertThat(execute("keys", "create", key.toString()).err())
         .isEqualTo(
-            "reflux: " + key + ".pub.pem: exists (expected: a new file; a key is never replaced)\n");
+            "reflux: "
+                + key
+                + ".pub.pem: exists (expected: a new file; a key is never replaced)\n");
     Outcome shown = execute("keys", "show", key.toString());
     assertThat(shown.out())
         .contains("key   " + id, "kind  Ed25519, private", "BEGIN PUBLIC KEY")

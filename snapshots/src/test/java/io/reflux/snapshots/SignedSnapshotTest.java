@@ -15,7 +15,9 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
@@ -235,6 +237,7 @@ class SignedSnapshotTest {
     Random random = new Random(11);
     int flips = 0;
     int same = 0;
+    List<String> unseen = new ArrayList<>();
     for (int round = 0; flips < 100_000; round++) {
       SnapshotManifest manifest = manifest(random);
       byte[] form = CanonicalForm.of(manifest);
@@ -243,7 +246,9 @@ class SignedSnapshotTest {
       for (int bit = 8 * 5; bit < 8 * good.length; bit++, flips++) {
         byte[] flipped = good.clone();
         flipped[bit / 8] ^= (byte) (1 << (bit % 8));
-        assertThat(Digests.ofAvroBody(flipped).equals(digest)).as("bit %s", bit).isFalse();
+        if (Digests.ofAvroBody(flipped).equals(digest)) {
+          unseen.add("digest, bit " + bit);
+        }
         Optional<SnapshotManifest> read = decode(topic, flipped);
         if (read.isEmpty() || read.get().equals(manifest)) {
           same += read.isPresent() ? 1 : 0;
@@ -251,7 +256,9 @@ class SignedSnapshotTest {
         }
         boolean signature = !read.get().getSignature().equals(manifest.getSignature());
         boolean content = !Arrays.equals(CanonicalForm.of(read.get()), form);
-        assertThat(signature || content).as("bit %s of %s", bit, manifest).isTrue();
+        if (!signature && !content) {
+          unseen.add("form, bit " + bit + " of " + manifest);
+        }
         if (round == 0 && (signature || bit % 16 == 0)) {
           assertThatThrownBy(() -> access.verify(read.get()))
               .as("bit %s", bit)
@@ -260,6 +267,7 @@ class SignedSnapshotTest {
         }
       }
     }
+    assertThat(unseen).isEmpty();
     assertThat(flips).isGreaterThanOrEqualTo(100_000);
     assertThat(same).as("flips of unused bits").isLessThan(flips / 1000);
   }
