@@ -179,7 +179,7 @@ class SnapshotGateServiceTest {
 
   @Test
   void aManifestTellsWhatItsWeightsComeFrom() {
-    try (SnapshotQueue queue = queue(Map.of("learning-rate", "0.25"))) {
+    try (SnapshotQueue queue = queue(Map.of("learning-rate", "0.25", "gate", "false"))) {
       queue.publishFirst(candidate(theirs, 1, List.of()));
       queue.make(candidate(ours, 2, List.of()));
       queue.finish();
