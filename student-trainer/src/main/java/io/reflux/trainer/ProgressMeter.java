@@ -98,7 +98,9 @@ final class ProgressMeter {
     figures.put(Figure.HELD_OUT_SIZE, (double) training.heldOutSize());
     figures.put(Figure.TOKENS_PER_SECOND, losses.rows() / seconds);
     figures.put(Figure.STEPS_PER_SECOND, steps / seconds);
-    figures.put(Figure.MFU, utilisation.share(tokens, sequences, losses.rows(), seconds));
+    figures.put(
+        Figure.MFU,
+        utilisation.of(training.student()).share(tokens, sequences, losses.rows(), seconds));
     figures.put(Figure.RESIDENT_BYTES, ProcessMemory.residentBytes());
     Report report =
         new Report(

@@ -66,12 +66,17 @@ final class Recipe {
     }
     if (stage == Stage.ON_POLICY && config.stage() == StageChoice.DATA) {
       stage = Stage.ON_DATA;
-      bestKl = Double.POSITIVE_INFINITY;
-      withoutImprovement = 0;
-      enough = false;
+      forget();
       return true;
     }
     return false;
+  }
+
+  /** Forgets how good the student was: it is another one now. */
+  void forget() {
+    bestKl = Double.POSITIVE_INFINITY;
+    withoutImprovement = 0;
+    enough = false;
   }
 
   /** Share of a step's sequences that are rollouts, if there are any: it rises once it may. */

@@ -52,7 +52,6 @@ final class RolloutWriter implements AutoCloseable {
   private static final Duration LOOK_AGAIN = Duration.ofSeconds(1);
 
   private final TrainerConfig config;
-  private final ModelConfig student;
   private final Set<Integer> stopIds;
   private final String tokenizerFingerprint;
   private final String chatTemplateFingerprint;
@@ -107,7 +106,7 @@ final class RolloutWriter implements AutoCloseable {
       long scored,
       Map<Part, Long> waited) {}
 
-  private record Student(Weights weights, long step) {}
+  private record Student(ModelConfig config, Weights weights, long step) {}
 
   private record Done(Prompt prompt, long step, Generation generation) {}
 
@@ -118,7 +117,6 @@ final class RolloutWriter implements AutoCloseable {
       TopicWriter<Rollout> writer,
       TrainerMeters meters) {
     this.config = config;
-    this.student = student;
     this.stopIds = teacher.stopIds();
     this.tokenizerFingerprint = teacher.tokenizerFingerprint();
     this.chatTemplateFingerprint = teacher.chatTemplateFingerprint();
@@ -133,12 +131,12 @@ final class RolloutWriter implements AutoCloseable {
     thread.start();
   }
 
-  /** From now on rollouts are of these weights. */
-  void renew(Weights weights, long step) {
+  /** From now on rollouts are of these weights, and of their shape. */
+  void renew(ModelConfig student, Weights weights, long step) {
     lock.lock();
     try {
       countTime();
-      newer = Optional.of(new Student(weights, step));
+      newer = Optional.of(new Student(student, weights, step));
       changed.signalAll();
     } finally {
       lock.unlock();
@@ -275,7 +273,7 @@ final class RolloutWriter implements AutoCloseable {
           step = renewal.get().step();
           engine =
               new GenerationEngine(
-                  student,
+                  renewal.get().config(),
                   renewal.get().weights(),
                   new EngineOptions(config.rolloutSlots(), positions),
                   RuntimeOptions.DEFAULT);

@@ -1,9 +1,12 @@
 package io.reflux.trainer;
 
+import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
+import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.schemas.avro.Stage;
+import io.reflux.schemas.service.RefluxException;
 import io.reflux.trainer.nn.Losses;
 import io.reflux.trainer.nn.ModelState;
 import io.reflux.trainer.nn.Optimizer;
@@ -40,9 +43,11 @@ public final class StudentTraining implements AutoCloseable {
   /** Origin in figures: the student's own responses. */
   public static final String ROLLOUT = "rollouts";
 
+  private static final String NOT_PRUNED = "none";
+
   private final TrainerConfig config;
-  private final Trainable model;
-  private final Lessons lessons;
+  private final Optimizer optimizer;
+  private final GradualPruning pruning;
   private final RandomBits random;
   private final ReplayBuffer replay;
   private final LatestSequences rollouts;
@@ -52,7 +57,12 @@ public final class StudentTraining implements AutoCloseable {
   private final LearningRatePolicy learningRate;
   private final DriftDetector drift;
   private final StepGuard guard;
-  private final GoodStudent good;
+
+  // These are made anew when the student is cut.
+  private Trainable model;
+  private Lessons lessons;
+  private GoodStudent good;
+  private boolean open;
 
   private long step;
   private long rowsTrained;
@@ -68,19 +78,20 @@ public final class StudentTraining implements AutoCloseable {
    *
    * @param student its shape
    * @param weights to start from
-   * @throws io.reflux.schemas.service.RefluxException one line, if the configuration cannot be
+   * @throws RefluxException one line, if the configuration cannot be
    */
   public StudentTraining(TrainerConfig config, ModelConfig student, Weights weights) {
     TrainerChecks.requireSane(config);
     this.config = config;
-    Optimizer optimizer =
+    Optimizer plain =
         Optimizer.parse(config.optimizer(), config.weightDecay(), config.maxGradientNorm());
-    boolean scheduleFree = optimizer instanceof ScheduleFreeAdamW;
-    if (optimizer instanceof ScheduleFreeAdamW free) {
-      optimizer = free.withLongestAverage(config.longestAverage());
-    }
-    this.model = StudentModel.open(config, student, weights, optimizer);
-    this.lessons = new Lessons(config, model);
+    boolean scheduleFree = plain instanceof ScheduleFreeAdamW;
+    this.optimizer =
+        plain instanceof ScheduleFreeAdamW free
+            ? free.withLongestAverage(config.longestAverage())
+            : plain;
+    this.pruning = new GradualPruning(config, student);
+    open(student, weights);
     this.random = new RandomBits(config.seed());
     long bytes = config.bufferBytes();
     this.replay =
@@ -103,7 +114,20 @@ public final class StudentTraining implements AutoCloseable {
             scheduleFree ? 1 : config.settledShare());
     this.drift = new DriftDetector(config.driftThreshold());
     this.guard = new StepGuard(config, bytes / 8);
-    this.good = new GoodStudent(model, lessons);
+  }
+
+  private void open(ModelConfig student, Weights weights) {
+    model = StudentModel.open(config, student, weights, optimizer);
+    open = true;
+    lessons = new Lessons(config, model);
+    good = new GoodStudent(model, lessons);
+  }
+
+  /** Goes on with a student of another shape; the old one goes first, for both may not fit. */
+  private void become(ModelConfig student, Weights weights) {
+    open = false;
+    model.close();
+    open(student, weights);
   }
 
   /** What became of a step. */
@@ -214,6 +238,9 @@ public final class StudentTraining implements AutoCloseable {
   /** Trains on one batch, and measures on held-out sequences when it is time. */
   public Step step() {
     List<Note> notes = new ArrayList<>();
+    if (pruning.isDue(step, model.config())) {
+      cut(notes);
+    }
     int dropped = rollouts.removeIf(rollout -> lessons.isUnusable(rollout, versions));
     double lambda = recipe.lambda(step);
     List<Lessons.Lesson> drawn = draw(lambda);
@@ -403,7 +430,12 @@ public final class StudentTraining implements AutoCloseable {
 
   /** Takes up where another training was. */
   public void restore(StudentState state) {
-    model.restore(state.model());
+    ModelConfig shape = pruning.shapeAfter(state.step());
+    if (!shape.equals(model.config())) {
+      // What it starts from is of no matter.
+      become(shape, RandomModel.weights(shape, config.seed()));
+    }
+    restoreModel(state.model());
     good.restore(state.good(), state.model());
     random.restore(state.random());
     step = state.step();
@@ -426,9 +458,42 @@ public final class StudentTraining implements AutoCloseable {
     heldOut.addAll(state.heldOut());
   }
 
+  private void restoreModel(ModelState state) {
+    try {
+      model.restore(state);
+    } catch (ModelException e) {
+      if (config.prune().equals(NOT_PRUNED)) {
+        throw e;
+      }
+      throw new RefluxException(
+          "reflux.train.prune: %s: %s; the schedule must be the one that the checkpoint was made with"
+              .formatted(config.prune(), e.getMessage()),
+          e);
+    }
+  }
+
   @Override
   public void close() {
-    model.close();
+    if (open) {
+      open = false;
+      model.close();
+    }
+  }
+
+  /** Losses will be other ones than before, and none of that is the stream's doing. */
+  private void cut(List<Note> notes) {
+    GradualPruning.Cut cut = pruning.cut(step, model, replay.contents());
+    become(cut.config(), cut.weights());
+    model.restore(cut.state());
+    guard.forget();
+    drift.restore(StudentState.Drift.NONE);
+    learningRate.rewarm(step);
+    recipe.forget();
+    lastKl = Double.NaN;
+    if (recipe.stage() == Stage.ON_POLICY) {
+      versions.begin(step);
+    }
+    notes.add(new Note(Happening.Kind.NOTE, cut.text()));
   }
 
   private List<Lessons.Lesson> draw(double lambda) {

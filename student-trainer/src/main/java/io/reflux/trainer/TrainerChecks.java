@@ -1,6 +1,7 @@
 package io.reflux.trainer;
 
 import io.reflux.model.ModelException;
+import io.reflux.model.compress.PruningSchedule;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.trainer.nn.Objective;
 import io.reflux.trainer.nn.Optimizer;
@@ -22,6 +23,7 @@ final class TrainerChecks {
     buffers(config);
     rollouts(config);
     publishing(config);
+    pruning(config);
   }
 
   private static void optimisation(TrainerConfig config) {
@@ -128,6 +130,16 @@ final class TrainerChecks {
     int least = config.gateSegmentMinimum();
     require(least >= 2, "gate-segment-minimum", least, "2 or more");
     config.gateMinimumAgreement().ifPresent(share -> share("gate-minimum-agreement", share));
+  }
+
+  private static void pruning(TrainerConfig config) {
+    parsed("prune", config.prune(), () -> PruningSchedule.parse(config.prune()));
+    boolean all = config.frozenLayers() == 0 && config.lora().rank() == 0;
+    require(
+        all || PruningSchedule.parse(config.prune()).isEmpty(),
+        "prune",
+        config.prune(),
+        "none with frozen-layers or lora: what is not trained cannot make up for a cut");
   }
 
   private static void positive(String key, long value) {

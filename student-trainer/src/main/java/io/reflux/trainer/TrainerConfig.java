@@ -321,6 +321,15 @@ public interface TrainerConfig {
   @WithDefault("true")
   boolean frozenEmbeddings();
 
+  /**
+   * When the student is cut, and to what: none, or shares of its parts to keep, neurons, kv
+   * (key-value heads with their query heads) or layers. {@code
+   * neurons:0.75@2000..8000/4,kv:0.5@9000} makes four cuts from step 2000 to step 8000, until three
+   * quarters of the neurons are left, and one at step 9000. Training waits while it is cut.
+   */
+  @WithDefault("none")
+  String prune();
+
   /** Low-rank adapters instead of the student's own weights. */
   Lora lora();
 

@@ -362,7 +362,7 @@ final class TrainingLoop implements AutoCloseable {
   private void renewRollouts() {
     if (training.stage() == Stage.ON_POLICY) {
       writing = training.studentVersion();
-      rollouts.renew(training.export(), training.stepsDone());
+      rollouts.renew(training.student(), training.export(), training.stepsDone());
     }
   }
 

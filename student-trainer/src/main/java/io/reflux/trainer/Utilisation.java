@@ -28,6 +28,11 @@ record Utilisation(ModelConfig student, Adaptation adaptation, double peak) {
         student, StudentModel.options(config).adaptation(), devices.length * one);
   }
 
+  /** The same of a student that was cut. */
+  Utilisation of(ModelConfig cut) {
+    return new Utilisation(cut, adaptation, peak);
+  }
+
   /**
    * The share; NaN without tokens.
    *

@@ -80,6 +80,7 @@ class TrainerConfigTest {
     assertThat(config.precision()).isEqualTo(Precision.AUTO);
     assertThat(config.checkpointEvery()).isZero();
     assertThat(config.offload()).isEqualTo("none");
+    assertThat(config.prune()).isEqualTo("none");
     assertThat(config.frozenLayers()).isZero();
     assertThat(config.frozenEmbeddings()).isTrue();
     assertThat(config.lora().rank()).isZero();

@@ -14,8 +14,11 @@ import io.reflux.model.ModelException;
  */
 public record PruningOptions(
     boolean refit, int neuronStep, int groupStep, int swapPasses, double damping) {
-  /** Steps of 10 neurons and 1 group, one pass of exchanges, damping 0.01, with refit. */
-  public static final PruningOptions DEFAULT = new PruningOptions(true, 10, 1, 1, 0.01);
+  /**
+   * Steps of 10 neurons and 1 group, damping 0.01, with refit and without exchanges: on language
+   * models these took half as long again, and neither errors nor divergence became less.
+   */
+  public static final PruningOptions DEFAULT = new PruningOptions(true, 10, 1, 0, 0.01);
 
   public PruningOptions {
     if (neuronStep < 1 || groupStep < 1 || swapPasses < 0) {

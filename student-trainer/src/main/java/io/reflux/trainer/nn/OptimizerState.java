@@ -14,7 +14,7 @@ import java.util.function.DoubleFunction;
 final class OptimizerState implements AutoCloseable {
   private static final String FIRST_MOMENTS = "first-moments";
   private static final String SECOND_MOMENTS = "second-moments";
-  private static final String Z = "z";
+  static final String Z = "z";
   private static final String WEIGHT_SUM = "weight-sum";
   private static final String LARGEST_RATE = "largest-rate";
 

@@ -4,6 +4,7 @@ import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.TensorInfo;
 import io.reflux.model.checkpoint.TensorNames;
+import io.reflux.model.checkpoint.Weights;
 import io.reflux.trainer.nn.Adaptation.Frozen;
 import io.reflux.trainer.nn.Adaptation.Lora;
 import java.util.ArrayList;
@@ -173,6 +174,18 @@ final class ParameterLayout {
       }
     }
     return weights.build();
+  }
+
+  /** The trained buffer with the values of weights that have every trained tensor. */
+  float[] flatten(Weights weights) {
+    float[] flat = new float[floats];
+    for (TensorInfo tensor : tensors) {
+      if (isTrained(tensor.name())) {
+        float[] values = weights.floats(tensor.name());
+        System.arraycopy(values, 0, flat, offset(tensor.name()), values.length);
+      }
+    }
+    return flat;
   }
 
   static long[] shape(TensorInfo tensor) {

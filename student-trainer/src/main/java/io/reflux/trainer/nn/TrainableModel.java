@@ -22,7 +22,7 @@ import java.util.Map;
  * it, any thread.
  */
 public final class TrainableModel implements Trainable {
-  private static final String PARAMETERS = "parameters";
+  static final String PARAMETERS = "parameters";
   private static final String FROZEN = "frozen";
 
   private final ModelConfig config;
