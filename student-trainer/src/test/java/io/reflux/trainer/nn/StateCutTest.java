@@ -73,8 +73,7 @@ class StateCutTest {
     MemoryWeights before =
         new ParameterLayout(CONFIG, Adaptation.FULL).unflatten(dense.tensors().get(moments));
     MemoryWeights after =
-        new ParameterLayout(pruned.config(), Adaptation.FULL)
-            .unflatten(cut.tensors().get(moments));
+        new ParameterLayout(pruned.config(), Adaptation.FULL).unflatten(cut.tensors().get(moments));
     int width = CONFIG.hiddenSize();
     for (int layer = 0; layer < 2; layer++) {
       float[] old = before.floats(TensorNames.gate(layer));
