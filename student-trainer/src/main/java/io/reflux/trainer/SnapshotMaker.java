@@ -1,9 +1,7 @@
 package io.reflux.trainer;
 
 import io.reflux.model.LanguageModel;
-import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
-import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.RuntimeOptions;
@@ -39,7 +37,6 @@ import org.slf4j.LoggerFactory;
  */
 final class SnapshotMaker implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(SnapshotMaker.class);
-  private static final String QUANTISATION = "int8";
 
   /** The student's own likeliest ids that tail masses are computed from. */
   private static final int OWN_IDS = 16;
@@ -153,8 +150,13 @@ final class SnapshotMaker implements AutoCloseable {
     Path draft = directory.resolve("draft");
     delete(draft);
     Weights compressed =
-        Quantiser.of(WeightFormat.INT8).quantise(candidate.student(), candidate.weights());
-    LanguageModel.save(draft, candidate.student(), compressed, DType.I8, teacher.directory());
+        Quantiser.of(config.snapshotFormat()).quantise(candidate.student(), candidate.weights());
+    LanguageModel.save(
+        draft,
+        candidate.student(),
+        compressed,
+        config.snapshotFormat().dtype(),
+        teacher.directory());
     LanguageModel artefact = LanguageModel.load(draft);
     HeldOutScoring scoring = scoring(artefact);
     boolean kept = false;
@@ -211,7 +213,7 @@ final class SnapshotMaker implements AutoCloseable {
     String build = SnapshotMaker.class.getPackage().getImplementationVersion();
     return new SnapshotInfo(
         config.studentName(),
-        QUANTISATION,
+        config.snapshotFormat().toString(),
         artefact.fingerprint(),
         teacher.fingerprint(),
         teacher.tokenizerFingerprint(),

@@ -1,5 +1,6 @@
 package io.reflux.trainer;
 
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.trainer.nn.Precision;
 import io.smallrye.config.ConfigMapping;
 import io.smallrye.config.WithDefault;
@@ -233,6 +234,10 @@ public interface TrainerConfig {
 
   /** Steps between snapshots, instead of a time. */
   OptionalLong snapshotSteps();
+
+  /** How a snapshot's matrices are stored: none, int8, int4 or fp8. */
+  @WithDefault("int8")
+  WeightFormat snapshotFormat();
 
   /**
    * Whether a snapshot must be shown, on held-out labels, not to be worse than the published one:

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.devstack.DevStack;
 import io.reflux.model.LanguageModel;
+import io.reflux.model.checkpoint.Checkpoints;
 import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
@@ -196,6 +197,25 @@ class SnapshotGateServiceTest {
         .doesNotContainKeys(
             "reflux.train.data-dir", "reflux.train.http.port", "reflux.train.snapshot-interval");
     assertThat(manifest.getFormats()).containsExactly("safetensors");
+  }
+
+  @Test
+  void whatShipsHasTheFormatThatIsAskedForAndIsMeasuredInIt() {
+    List<LabelledSequence> heldOut = labels("chat", 30, ours, 1);
+    for (WeightFormat format : WeightFormat.values()) {
+      try (SnapshotQueue queue =
+          queue(Map.of("snapshot-format", format.toString(), "channel", "c-" + format))) {
+        queue.publishFirst(candidate(ours, 1, heldOut));
+      }
+      long version = new SnapshotCatalog(clients).pointer("c-" + format).orElseThrow().getVersion();
+      SnapshotManifest manifest = new SnapshotCatalog(clients).find(version).orElseThrow();
+      assertThat(manifest.getQuantisation()).isEqualTo(format.toString());
+      Weights shipped = Quantiser.of(format).quantise(student, ours);
+      assertThat(manifest.getStudentFingerprint())
+          .isEqualTo(Checkpoints.fingerprint(student, shipped));
+      assertThat(manifest.getQuality().get("kl"))
+          .isEqualTo(quality(shipped, heldOut).kl(), within(1e-9));
+    }
   }
 
   @Test

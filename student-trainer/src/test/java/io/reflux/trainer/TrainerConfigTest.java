@@ -3,12 +3,15 @@ package io.reflux.trainer;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.trainer.nn.Precision;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class TrainerConfigTest {
   @Test
@@ -64,6 +67,7 @@ class TrainerConfigTest {
     assertThat(config.importanceClip()).isEqualTo(2);
     assertThat(config.snapshotInterval()).isEqualTo(Duration.ofSeconds(20));
     assertThat(config.snapshotSteps()).isEmpty();
+    assertThat(config.snapshotFormat()).isEqualTo(WeightFormat.INT8);
     assertThat(config.gate()).isTrue();
     assertThat(config.gateTolerance()).isEqualTo(0.01);
     assertThat(config.gateSegmentMinimum()).isEqualTo(20);
@@ -113,6 +117,13 @@ class TrainerConfigTest {
     assertRefused("plateau-validations", "-1", "plateau-validations: -1 (expected: 0 or more)");
     assertRefused("max-staleness", "-1", "max-staleness: -1 (expected: 0 or more)");
     assertRefused("importance-clip", "0", "importance-clip: 0 (expected: above 0)");
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void snapshotsHaveTheFormatThatIsAskedFor(WeightFormat format) {
+    assertThat(Settings.of(Map.of("snapshot-format", format.toString())).snapshotFormat())
+        .isEqualTo(format);
   }
 
   @Test

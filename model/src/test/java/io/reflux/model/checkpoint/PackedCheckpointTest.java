@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.ModelConfig.Architecture;
+import io.reflux.model.compress.QuantisationMethod;
 import io.reflux.model.compress.Quantiser;
 import java.io.IOException;
 import java.net.URISyntaxException;
@@ -52,7 +53,8 @@ class PackedCheckpointTest {
   @ParameterizedTest
   @CsvSource({"INT8,32", "INT8,64", "INT4,32", "INT4,128", "FP8,32"})
   void matricesComeBackAsTheyWere(WeightFormat format, int blockSize) {
-    Weights packed = Quantiser.of(format, blockSize).quantise(config, floats);
+    Weights packed =
+        Quantiser.of(format, QuantisationMethod.RTN, blockSize).quantise(config, floats);
 
     Checkpoints.save(directory, config, packed, format.dtype());
     Weights loaded = Checkpoints.load(directory).weights();
@@ -191,8 +193,9 @@ class PackedCheckpointTest {
 
   private Weights mixed(
       WeightFormat embedding, int embeddingBlock, WeightFormat rest, int restBlock) {
-    Weights words = Quantiser.of(embedding, embeddingBlock).quantise(config, floats);
-    Weights others = Quantiser.of(rest, restBlock).quantise(config, floats);
+    Weights words =
+        Quantiser.of(embedding, QuantisationMethod.RTN, embeddingBlock).quantise(config, floats);
+    Weights others = Quantiser.of(rest, QuantisationMethod.RTN, restBlock).quantise(config, floats);
     MemoryWeights.Builder builder = MemoryWeights.builder();
     for (TensorInfo tensor : floats.tensors()) {
       String name = tensor.name();

@@ -37,7 +37,9 @@ class NearestTest {
     for (int i = 0; i < floats.length; i++) {
       floats[i] = (float) (random.nextGaussian() * Math.exp(logScale));
     }
-    QuantisedMatrix matrix = MatrixQuantiser.nearest(WeightFormat.INT8, floats, rows, columns, 32);
+    QuantisedMatrix matrix =
+        MatrixQuantiser.quantise(
+            WeightFormat.INT8, QuantisationMethod.RTN, floats, rows, columns, 32, null);
     float[] back = matrix.dequantised();
     for (int i = 0; i < floats.length; i++) {
       float scale = matrix.scales()[i / columns * matrix.blocks() + i % columns / 32];
@@ -53,15 +55,20 @@ class NearestTest {
     for (int i = 0; i < floats.length; i++) {
       floats[i] = (float) random.nextGaussian();
     }
-    QuantisedMatrix once = MatrixQuantiser.nearest(WeightFormat.INT8, floats, 3, 70, 32);
+    QuantisedMatrix once =
+        MatrixQuantiser.quantise(
+            WeightFormat.INT8, QuantisationMethod.RTN, floats, 3, 70, 32, null);
     QuantisedMatrix twice =
-        MatrixQuantiser.nearest(WeightFormat.INT8, once.dequantised(), 3, 70, 32);
+        MatrixQuantiser.quantise(
+            WeightFormat.INT8, QuantisationMethod.RTN, once.dequantised(), 3, 70, 32, null);
     assertThat(twice.values()).isEqualTo(once.values());
   }
 
   @Test
   void blocksOfZerosStayZero() {
-    QuantisedMatrix matrix = MatrixQuantiser.nearest(WeightFormat.INT8, new float[40], 1, 40, 32);
+    QuantisedMatrix matrix =
+        MatrixQuantiser.quantise(
+            WeightFormat.INT8, QuantisationMethod.RTN, new float[40], 1, 40, 32, null);
     assertThat(matrix.dequantised()).containsOnly(0f);
     assertThat(matrix.scales()).containsOnly(0f);
   }
@@ -118,7 +125,9 @@ class NearestTest {
       floats[i] = (float) (random.nextGaussian() * Math.exp(logScale));
     }
     float[] back =
-        MatrixQuantiser.nearest(WeightFormat.INT4, floats, rows, columns, 32).dequantised();
+        MatrixQuantiser.quantise(
+                WeightFormat.INT4, QuantisationMethod.RTN, floats, rows, columns, 32, null)
+            .dequantised();
     for (int row = 0; row < rows; row++) {
       for (int from = 0; from < columns; from += 32) {
         double largest = 0;
@@ -150,7 +159,10 @@ class NearestTest {
       floats[i] = (float) (random.nextGaussian() * Math.exp(logScale));
       largest = Math.max(largest, Math.abs(floats[i]));
     }
-    float[] back = MatrixQuantiser.nearest(WeightFormat.FP8, floats, 1, columns, 32).dequantised();
+    float[] back =
+        MatrixQuantiser.quantise(
+                WeightFormat.FP8, QuantisationMethod.RTN, floats, 1, columns, 32, null)
+            .dequantised();
     for (int i = 0; i < floats.length; i++) {
       // Half of a step: of the number's own exponent, or of the smallest one.
       double step = Math.max(Math.abs(floats[i]) / 16.0, largest / 448.0 / 1024);
@@ -163,7 +175,8 @@ class NearestTest {
       value = WeightFormat.class,
       names = {"INT4", "FP8"})
   void zerosStayZeroInFewBits(WeightFormat format) {
-    QuantisedMatrix matrix = MatrixQuantiser.nearest(format, new float[40], 1, 40, 32);
+    QuantisedMatrix matrix =
+        MatrixQuantiser.quantise(format, QuantisationMethod.RTN, new float[40], 1, 40, 32, null);
     assertThat(matrix.dequantised()).containsOnly(0f);
     assertThat(matrix.scales()).containsOnly(0f);
   }
@@ -187,7 +200,7 @@ class NearestTest {
   @ParameterizedTest
   @ValueSource(ints = {0, 8, 48, 512})
   void blocksAreOfPowersOfTwo(int blockSize) {
-    assertThatThrownBy(() -> Quantiser.of(WeightFormat.INT4, blockSize))
+    assertThatThrownBy(() -> Quantiser.of(WeightFormat.INT4, QuantisationMethod.RTN, blockSize))
         .isInstanceOf(ModelException.class)
         .hasMessage("block size: " + blockSize + " (expected: 16, 32, 64, 128 or 256)");
   }
