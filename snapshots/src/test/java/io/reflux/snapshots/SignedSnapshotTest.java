@@ -8,6 +8,7 @@ import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.registry.DecodeException;
+import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.SnapshotException.Kind;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -24,6 +25,7 @@ import java.util.Random;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.UnaryOperator;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -222,6 +224,30 @@ class SignedSnapshotTest {
           .isIn(Kind.UNTRUSTED, Kind.BAD_MANIFEST, Kind.NOT_FOUND);
       // The pointer names the good one by its digest, and it is still there.
       assertThat(fetcher.fetch(pointer).version()).isEqualTo(1);
+    }
+  }
+
+  /** One flip a loop, in every part of the only copy of a chunk's record, its header included. */
+  @Test
+  void flippedByteAnywhereInAChunkIsRefused() throws Exception {
+    publish(access, Loop.model(temp, 10, 1), 1);
+    ConsumerRecord<String, byte[]> chunk = loop.records(Topics.SNAPSHOT_CHUNKS).get(0);
+    Random random = new Random(3);
+    for (int at = 0; at < chunk.value().length; at += 12) {
+      byte[] flipped = chunk.value().clone();
+      flipped[at] ^= (byte) (1 << random.nextInt(8));
+      Loop bad = Loop.on(stack);
+      loop.copyTo(bad, Topics.SNAPSHOTS, UnaryOperator.identity());
+      loop.copyTo(
+          bad,
+          Topics.SNAPSHOT_CHUNKS,
+          record -> record.offset() == chunk.offset() ? Loop.withValue(record, flipped) : record);
+      SnapshotAccess reader = keys.access(bad.clients(), null, trust);
+      Path cache = temp.resolve("flipped-" + at);
+      assertThatThrownBy(() -> new SnapshotFetcher(reader, cache).fetch(1))
+          .as("byte %s of %s", at, flipped.length)
+          .isInstanceOf(RefluxException.class);
+      assertThat(cache.resolve("1")).doesNotExist();
     }
   }
 
