@@ -322,9 +322,13 @@ final class LoopRun {
     defaults.put("reflux.score.http.port", "-1");
     defaults.put("reflux.train.http.port", "-1");
     // Signed and verified by default, with a key that never leaves this directory.
-    OwnKey key = OwnKey.in(data.resolve("keys"));
-    defaults.put("reflux.snapshots.signing-key", key.signingKey().toString());
-    defaults.put("reflux.snapshots.trust", key.trust().toString());
+    // State of a build that did not sign goes on as it was.
+    Path keys = data.resolve("keys");
+    if (Files.exists(keys) || !Files.exists(data.resolve(RUNS_FILE))) {
+      OwnKey key = OwnKey.in(keys);
+      defaults.put("reflux.snapshots.signing-key", key.signingKey().toString());
+      defaults.put("reflux.snapshots.trust", key.trust().toString());
+    }
     Map<String, Object> flags = new LinkedHashMap<>();
     flags.put("reflux.kafka.bootstrap-servers", stack.kafkaConfig().bootstrapServers());
     flags.put("reflux.registry.url", stack.registryConfig().url());

@@ -15,9 +15,9 @@ import java.util.regex.Pattern;
 final class SettingsText {
   private static final Pattern OPERATION =
       Pattern.compile(
-          "reflux\\.train\\.(teacher|student-name|data-dir|channel|snapshot-.*|gate.*|http\\..*"
-              + "|checkpoint-(interval|steps|retention)|record-interval|stop-at-step|peak-gflops"
-              + "|offload)");
+          "reflux\\.train\\.(teacher|student-name|data-dir|channel|snapshot-(interval|steps)|gate.*"
+              + "|http\\..*|checkpoint-(interval|steps|retention)|record-interval|stop-at-step"
+              + "|peak-gflops|offload)");
 
   private SettingsText() {}
 

@@ -194,6 +194,7 @@ class SnapshotGateServiceTest {
         .containsEntry("reflux.train.learning-rate", "0.25")
         .containsEntry("reflux.train.objective", "forward-kl")
         .containsEntry("reflux.train.lora.rank", "0")
+        .containsEntry("reflux.train.snapshot-format", "int8")
         .doesNotContainKeys(
             "reflux.train.data-dir", "reflux.train.http.port", "reflux.train.snapshot-interval");
     assertThat(manifest.getFormats()).containsExactly("safetensors");
