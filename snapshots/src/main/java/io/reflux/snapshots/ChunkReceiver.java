@@ -1,12 +1,11 @@
 package io.reflux.snapshots;
 
 import io.reflux.schemas.avro.SnapshotChunk;
-import io.reflux.schemas.avro.SnapshotFile;
-import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.registry.DecodeException;
 import io.reflux.snapshots.SnapshotException.Kind;
+import io.reflux.snapshots.SnapshotStore.Wanted;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -17,6 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.zip.CRC32C;
@@ -24,52 +24,35 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
 
 /**
- * Gathers the chunks of one snapshot into a directory.
+ * Gathers the chunks of objects into files.
  *
  * <p>A bad chunk is not the end while another copy of it may follow; it is reported when none did.
  */
 final class ChunkReceiver {
   private final KafkaClients clients;
-  private final SnapshotManifest manifest;
-  private final Path directory;
+  private final List<Wanted> wanted;
   private final String topic;
-
-  /** By SHA-256: files of equal content share their chunks. */
   private final Map<String, Incoming> incoming = new LinkedHashMap<>();
 
-  ChunkReceiver(KafkaClients clients, SnapshotManifest manifest, Path directory) {
+  ChunkReceiver(KafkaClients clients, List<Wanted> wanted) {
     this.clients = clients;
-    this.manifest = manifest;
-    this.directory = directory;
+    this.wanted = wanted;
     this.topic = Topics.SNAPSHOT_CHUNKS.fullName(clients.kafka());
   }
 
-  /** Returns when every file is there, verified and on the disk. */
+  /** Returns when every object is there, verified and on the disk. */
   void receive() throws IOException {
-    try {
-      for (SnapshotFile file : manifest.getFiles()) {
-        Path path = directory.resolve(file.getPath());
-        Files.createDirectories(path.getParent());
-        if (!incoming.containsKey(file.getSha256())) {
-          incoming.put(file.getSha256(), new Incoming(file, path));
-        }
-      }
-      readWhereTheManifestSays();
-      readEverywhereElse();
-      for (Incoming file : incoming.values()) {
-        file.finish();
-      }
-    } finally {
-      for (Incoming file : incoming.values()) {
-        file.channel.close();
-      }
+    for (Wanted one : wanted) {
+      incoming.put(one.object().sha256(), new Incoming(one));
     }
-    for (SnapshotFile file : manifest.getFiles()) {
-      Path path = directory.resolve(file.getPath());
-      if (!Files.exists(path)) {
-        Files.copy(incoming.get(file.getSha256()).path, path);
-      }
-      verify(file, path);
+    readWhereTheManifestSays();
+    readEverywhereElse();
+    for (Incoming file : incoming.values()) {
+      file.finish();
+    }
+    for (Wanted one : wanted) {
+      SnapshotFiles.verify(
+          one.name(), one.target(), one.object().sizeBytes(), one.object().sha256());
     }
   }
 
@@ -78,8 +61,8 @@ final class ChunkReceiver {
     for (Incoming file : incoming.values()) {
       if (!file.complete() && file.located()) {
         ranges.merge(
-            file.file.getChunkPartition(),
-            new long[] {file.file.getFirstChunkOffset(), file.file.getLastChunkOffset()},
+            file.place().partition(),
+            new long[] {file.place().first(), file.place().last()},
             (a, b) -> new long[] {Math.min(a[0], b[0]), Math.max(a[1], b[1])});
       }
     }
@@ -94,7 +77,7 @@ final class ChunkReceiver {
         continue;
       }
       if (file.located()) {
-        starts.merge(file.file.getChunkPartition(), file.file.getLastChunkOffset() + 1, Math::min);
+        starts.merge(file.place().partition(), file.place().last() + 1, Math::min);
       } else {
         for (TopicPartition partition : TopicScan.partitions(clients, topic)) {
           starts.put(partition.partition(), 0L);
@@ -163,9 +146,9 @@ final class ChunkReceiver {
               + ", one of "
               + chunk.getCount()
               + " (expected: within "
-              + file.file.getSizeBytes()
+              + file.object.sizeBytes()
               + " bytes, one of "
-              + file.file.getChunks()
+              + file.object.pieces()
               + ")");
     } else {
       file.write(chunk);
@@ -182,60 +165,40 @@ final class ChunkReceiver {
     return incoming.values().stream().allMatch(Incoming::complete);
   }
 
-  private void verify(SnapshotFile file, Path path) throws IOException {
-    long size = Files.size(path);
-    String sha256 = Digests.ofFile(path);
-    if (size != file.getSizeBytes() || !sha256.equals(file.getSha256())) {
-      throw new SnapshotException(
-          Kind.CORRUPT_FILE,
-          name(file)
-              + ": "
-              + size
-              + " bytes with sha256 "
-              + sha256
-              + " (expected: "
-              + file.getSizeBytes()
-              + " bytes with "
-              + file.getSha256()
-              + ")");
-    }
-  }
-
-  private String name(SnapshotFile file) {
-    return "snapshot " + manifest.getVersion() + ", file " + file.getPath();
-  }
-
-  /** One file on its way in. */
+  /** One object on its way in. */
   private final class Incoming {
-    private final SnapshotFile file;
-    private final Path path;
-    private final FileChannel channel;
+    private final String name;
+    private final StoredObject object;
+    private final Path target;
     private final BitSet received = new BitSet();
     private final Map<String, String> bad = new HashMap<>();
 
-    Incoming(SnapshotFile file, Path path) throws IOException {
-      this.file = file;
-      this.path = path;
-      this.channel =
-          FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    Incoming(Wanted wanted) throws IOException {
+      this.name = wanted.name();
+      this.object = wanted.object();
+      this.target = Files.createFile(wanted.target());
+    }
+
+    StoredObject.Place place() {
+      return object.place();
     }
 
     boolean located() {
-      return ChunkProof.located(file);
+      return place().isKnown();
     }
 
     boolean complete() {
-      return received.cardinality() == file.getChunks();
+      return received.cardinality() == object.pieces();
     }
 
     boolean fits(SnapshotChunk chunk) {
       long length = chunk.getData().remaining();
       return chunk.getIndex() >= 0
-          && chunk.getIndex() < file.getChunks()
-          && chunk.getCount() == file.getChunks()
+          && chunk.getIndex() < object.pieces()
+          && chunk.getCount() == object.pieces()
           && length > 0
           && chunk.getOffset() >= 0
-          && chunk.getOffset() <= file.getSizeBytes() - length;
+          && chunk.getOffset() <= object.sizeBytes() - length;
     }
 
     void bad(String index, String problem) {
@@ -248,8 +211,11 @@ final class ChunkReceiver {
       }
       ByteBuffer data = chunk.getData().duplicate();
       long position = chunk.getOffset();
-      while (data.hasRemaining()) {
-        position += channel.write(data, position);
+      // Opened for each: a snapshot may be of more objects than a process may have open files.
+      try (FileChannel channel = FileChannel.open(target, StandardOpenOption.WRITE)) {
+        while (data.hasRemaining()) {
+          position += channel.write(data, position);
+        }
       }
       received.set(chunk.getIndex());
     }
@@ -258,20 +224,20 @@ final class ChunkReceiver {
       if (!complete()) {
         String index = Integer.toString(received.nextClearBit(0));
         if (bad.containsKey(index)) {
-          throw new SnapshotException(Kind.CORRUPT_CHUNK, name(file) + ", " + bad.get(index));
+          throw new SnapshotException(Kind.CORRUPT_CHUNK, name + ", " + bad.get(index));
         }
         throw new SnapshotException(
             Kind.MISSING_CHUNK,
-            name(file)
+            name
                 + ": chunk "
                 + index
                 + " of "
-                + file.getChunks()
+                + object.pieces()
                 + " is not on "
                 + topic
                 + " (expected: there, unless retention removed it)");
       }
-      channel.force(true);
+      SnapshotFiles.force(target);
     }
   }
 }

@@ -1,19 +1,18 @@
 package io.reflux.snapshots;
 
 import io.reflux.schemas.avro.SnapshotChunk;
-import io.reflux.schemas.avro.SnapshotFile;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.snapshots.SnapshotException.Kind;
+import io.reflux.snapshots.SnapshotStore.Content;
+import io.reflux.snapshots.StoredObject.Place;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.zip.CRC32C;
@@ -23,13 +22,7 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.errors.InterruptException;
 
-/**
- * Sends files in chunks and waits until the broker has them all.
- *
- * <p>A file that an earlier version brought, such as the tokenizer, is sent again only if a chunk
- * of it is not to be found any more. To send it anyway would do harm beside the cost: the topic is
- * compacted, and the older version's chunks would move away from where its manifest says.
- */
+/** Sends objects in chunks and waits until the broker has them all. */
 final class ChunkSender {
   /** Leaves room in a record of 1 MiB, Kafka's default limit, for everything around the data. */
   static final int CHUNK_BYTES = 768 * 1024;
@@ -37,79 +30,63 @@ final class ChunkSender {
   private final KafkaClients clients;
   private final Producer<String, byte[]> producer;
   private final String topic;
-  private final Map<String, SnapshotFile> standing;
 
-  /**
-   * @param standing files that earlier versions sent, by SHA-256
-   */
-  ChunkSender(
-      KafkaClients clients, Producer<String, byte[]> producer, Map<String, SnapshotFile> standing) {
+  ChunkSender(KafkaClients clients, Producer<String, byte[]> producer) {
     this.clients = clients;
     this.producer = producer;
-    this.standing = standing;
     this.topic = Topics.SNAPSHOT_CHUNKS.fullName(clients.kafka());
   }
 
-  /** All files are on the topic, acknowledged, when this returns. */
-  List<SnapshotFile> send(Path directory, List<String> paths) {
+  static int pieces(long sizeBytes) {
+    long pieces = (sizeBytes + CHUNK_BYTES - 1) / CHUNK_BYTES;
+    if (pieces > Integer.MAX_VALUE) {
+      throw new SnapshotException(
+          Kind.STORAGE, "snapshot: a file of " + sizeBytes + " bytes (expected: fewer)");
+    }
+    return (int) pieces;
+  }
+
+  /**
+   * All chunks are on the topic, acknowledged, when this returns.
+   *
+   * @return where they are: in one partition, so that two offsets tell a reader
+   */
+  Place send(List<Content> contents) {
+    if (contents.isEmpty()) {
+      return Place.UNKNOWN;
+    }
     int partitions = producer.partitionsFor(topic).size();
-    List<Sent> sent = new ArrayList<>();
-    for (String path : paths) {
+    int partition = Math.floorMod(contents.get(0).sha256().hashCode(), partitions);
+    List<Future<RecordMetadata>> chunks = new ArrayList<>();
+    for (Content content : contents) {
       try {
-        sent.add(send(directory.resolve(path), path, partitions));
+        send(content, partition, chunks);
       } catch (IOException e) {
-        throw SnapshotFiles.unreadable(directory.resolve(path), e);
+        throw SnapshotFiles.unreadable(content.source(), e);
       }
     }
     producer.flush();
-    return sent.stream().map(ChunkSender::acknowledged).toList();
+    return acknowledged(partition, chunks);
   }
 
-  private record Sent(SnapshotFile file, List<Future<RecordMetadata>> chunks) {}
-
-  private Sent send(Path source, String path, int partitions) throws IOException {
-    long size = Files.size(source);
-    String sha256 = Digests.ofFile(source);
-    long chunkCount = (size + CHUNK_BYTES - 1) / CHUNK_BYTES;
-    if (chunkCount > Integer.MAX_VALUE) {
-      throw new SnapshotException(
-          Kind.STORAGE, "snapshot: " + source + ": " + size + " bytes (expected: fewer)");
-    }
-    int count = (int) chunkCount;
-    SnapshotFile before = standing.get(sha256);
-    if (before != null
-        && before.getSizeBytes() == size
-        && before.getChunks() == count
-        && ChunkProof.isWhole(clients, before)) {
-      return new Sent(SnapshotFile.newBuilder(before).setPath(path).build(), List.of());
-    }
-    // All chunks of a file in one partition, so that two offsets tell a reader where they are.
-    int partition = Math.floorMod(sha256.hashCode(), partitions);
-    List<Future<RecordMetadata>> chunks = new ArrayList<>(count);
+  private void send(Content content, int partition, List<Future<RecordMetadata>> chunks)
+      throws IOException {
+    int count = pieces(content.sizeBytes());
     MessageDigest digest = Digests.sha256();
     long offset = 0;
-    try (InputStream in = Files.newInputStream(source)) {
+    try (InputStream in = Files.newInputStream(content.source())) {
       for (int index = 0; index < count; index++) {
         byte[] data = in.readNBytes(CHUNK_BYTES);
         digest.update(data);
-        chunks.add(producer.send(record(partition, sha256, index, count, offset, data)));
+        chunks.add(producer.send(record(partition, content.sha256(), index, count, offset, data)));
         offset += data.length;
       }
-      if (in.read() >= 0 || offset != size || !Digests.hex(digest).equals(sha256)) {
-        throw new SnapshotException(
-            Kind.CORRUPT_FILE,
-            "snapshot: " + source + " changed while it was sent (expected: a directory at rest)");
+      if (in.read() >= 0
+          || offset != content.sizeBytes()
+          || !Digests.hex(digest).equals(content.sha256())) {
+        throw SnapshotFiles.changed(content.source());
       }
     }
-    SnapshotFile file =
-        SnapshotFile.newBuilder()
-            .setPath(path)
-            .setSizeBytes(size)
-            .setSha256(sha256)
-            .setChunks(count)
-            .setChunkPartition(count == 0 ? -1 : partition)
-            .build();
-    return new Sent(file, chunks);
   }
 
   private ProducerRecord<String, byte[]> record(
@@ -133,20 +110,15 @@ final class ChunkSender {
     return sha256 + "/" + index;
   }
 
-  private static SnapshotFile acknowledged(Sent sent) {
-    if (sent.chunks().isEmpty()) {
-      return sent.file();
-    }
-    long first = -1;
+  private static Place acknowledged(int partition, List<Future<RecordMetadata>> chunks) {
+    long first = Long.MAX_VALUE;
     long last = -1;
-    for (Future<RecordMetadata> chunk : sent.chunks()) {
+    for (Future<RecordMetadata> chunk : chunks) {
       long offset = await(chunk).offset();
-      first = first < 0 ? offset : Math.min(first, offset);
+      first = Math.min(first, offset);
       last = Math.max(last, offset);
     }
-    sent.file().setFirstChunkOffset(first);
-    sent.file().setLastChunkOffset(last);
-    return sent.file();
+    return chunks.isEmpty() ? Place.UNKNOWN : new Place(partition, first, last);
   }
 
   /** Where a record went. */

@@ -13,28 +13,39 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Where snapshots are, with whose key this process signs, and whose it believes. Safe for use by
- * many threads.
+ * Where snapshots and their bytes are, with whose key this process signs, and whose it believes.
+ * Safe for use by many threads.
  */
 public final class SnapshotAccess {
   private static final Logger log = LoggerFactory.getLogger(SnapshotAccess.class);
 
+  /** As the configuration's default. */
+  private static final int FULL_EVERY = 10;
+
   private final KafkaClients clients;
   private final Optional<SigningKey> signingKey;
   private final Optional<TrustStore> trust;
+  private final StoreUrl store;
+  private final int fullEvery;
 
   private SnapshotAccess(
-      KafkaClients clients, Optional<SigningKey> signingKey, Optional<TrustStore> trust) {
+      KafkaClients clients,
+      Optional<SigningKey> signingKey,
+      Optional<TrustStore> trust,
+      StoreUrl store,
+      int fullEvery) {
     this.clients = clients;
     this.signingKey = signingKey;
     this.trust = trust;
+    this.store = store;
+    this.fullEvery = fullEvery;
   }
 
   /**
    * As configured.
    *
-   * @throws RefluxException if a key cannot be read, or this process would sign with a key that it
-   *     does not believe itself
+   * @throws RefluxException if the store is none, a key cannot be read, or this process would sign
+   *     with a key that it does not believe itself
    */
   public static SnapshotAccess of(KafkaClients clients, SnapshotsConfig config) {
     Optional<SigningKey> key =
@@ -53,17 +64,36 @@ public final class SnapshotAccess {
               + trust.get().directory()
               + "; see 'reflux keys trust')");
     }
-    return new SnapshotAccess(clients, key, trust);
+    StoreUrl store = StoreUrl.parse(config.store());
+    if (config.fullEvery() < 1) {
+      throw new RefluxException(
+          "reflux.snapshots.full-every: " + config.fullEvery() + " (expected: at least 1)");
+    }
+    return new SnapshotAccess(clients, key, trust, store, config.fullEvery());
   }
 
-  /** Signs nothing and believes everything: for a loop that nobody else can write to. */
+  /**
+   * Chunks on Kafka; signs nothing and believes everything: for a loop that nobody else can write
+   * to.
+   */
   public static SnapshotAccess unsigned(KafkaClients clients) {
-    return new SnapshotAccess(clients, Optional.empty(), Optional.empty());
+    return new SnapshotAccess(
+        clients, Optional.empty(), Optional.empty(), new StoreUrl.Kafka(), FULL_EVERY);
   }
 
   /** The Kafka that they are on. */
   public KafkaClients clients() {
     return clients;
+  }
+
+  /** Where the bytes are; the caller closes it if it puts any. */
+  SnapshotStores openStores() {
+    return SnapshotStores.open(clients, store);
+  }
+
+  /** One of so many snapshots is whole. */
+  int fullEvery() {
+    return fullEvery;
   }
 
   /** Whose signatures are asked for; empty if none are. */

@@ -172,15 +172,46 @@ public final class SnapshotCatalog {
       return unreadable.keySet().stream().mapToLong(Long::longValue).reduce(readable, Math::max);
     }
 
-    /** Where files lie already, by SHA-256; the latest sending of each. */
-    Map<String, SnapshotFile> files() {
+    /** Where files lie whole in a store, by SHA-256; the latest sending of each. */
+    Map<String, SnapshotFile> wholeFiles(String store) {
       Map<String, SnapshotFile> files = new HashMap<>();
       for (Entry entry : entries) {
         for (SnapshotFile file : entry.manifest().getFiles()) {
-          files.put(file.getSha256(), file);
+          if (file.getBlocks().isEmpty() && file.getStore().equals(store)) {
+            files.put(file.getSha256(), file);
+          }
         }
       }
       return files;
+    }
+
+    /** The latest manifest of a version. */
+    Optional<SnapshotManifest> find(long version) {
+      return entries.stream()
+          .map(Entry::manifest)
+          .filter(manifest -> manifest.getVersion() == version)
+          .reduce((first, second) -> second);
+    }
+
+    /** How many versions up to this one are differences, since the last whole one. */
+    int differencesInARow(SnapshotManifest manifest) {
+      return withBases(manifest.getVersion()).size() - 1;
+    }
+
+    /** A version and all that it builds on, from the newest to the whole one, as far as known. */
+    List<SnapshotManifest> withBases(long version) {
+      List<SnapshotManifest> chain = new ArrayList<>();
+      Optional<SnapshotManifest> next = find(version);
+      while (next.isPresent()) {
+        SnapshotManifest manifest = next.get();
+        chain.add(manifest);
+        // Only ever downwards, whatever a manifest claims: there is an end.
+        next =
+            Optional.ofNullable(manifest.getDeltaBase())
+                .filter(base -> base < manifest.getVersion())
+                .flatMap(this::find);
+      }
+      return chain;
     }
 
     private void raiseIfUnreadable(long version) {
@@ -200,6 +231,13 @@ public final class SnapshotCatalog {
         topic,
         record -> {
           if (record.value() == null) {
+            // A version that was cleared.
+            versionOfKey(record.key())
+                .ifPresent(
+                    version -> {
+                      entries.removeIf(entry -> entry.manifest().getVersion() == version);
+                      unreadable.remove(version);
+                    });
             return;
           }
           try {

@@ -18,10 +18,14 @@ public final class SnapshotException extends RefluxException {
     UNTRUSTED,
     /** A chunk whose bytes are not those that were sent. */
     CORRUPT_CHUNK,
-    /** A chunk that is not on the topic, or no longer. */
+    /** Bytes that are not in their store, or no longer. */
     MISSING_CHUNK,
     /** A file whose size or SHA-256 is not the manifest's. */
     CORRUPT_FILE,
+    /** Differences that are not from what they say, or not readable. */
+    BAD_DELTA,
+    /** The store of the bytes failed, refused, or is not one that this process reads. */
+    STORE,
     /** The newest pointer of a channel cannot be read. */
     UNREADABLE_POINTER,
     /** A pointer would go back without an explicit rollback. */

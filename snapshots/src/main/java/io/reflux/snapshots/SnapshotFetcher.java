@@ -10,7 +10,10 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -22,6 +25,10 @@ import org.slf4j.LoggerFactory;
  * rename; one that is there already is verified again before it is handed out, and fetched anew
  * should a byte have changed.
  *
+ * <p>A version of differences is built on the one that they are from where that is here, whole and
+ * unchanged. Where it is not, the way goes back to the nearest version that is here or stands
+ * alone, and forward again.
+ *
  * <p>Several fetchers, also of several processes, may share a cache directory. Safe for use by
  * several threads, which take turns.
  */
@@ -31,6 +38,7 @@ public final class SnapshotFetcher {
   private final SnapshotAccess access;
   private final Path cacheDir;
   private final SnapshotCatalog catalog;
+  private final SnapshotStores stores;
 
   /**
    * @param cacheDir made if missing; holds one directory a version, named by its number
@@ -39,6 +47,7 @@ public final class SnapshotFetcher {
     this.access = access;
     this.cacheDir = cacheDir.toAbsolutePath();
     this.catalog = new SnapshotCatalog(access);
+    this.stores = access.openStores();
   }
 
   /** Of a loop whose signatures are not asked for. */
@@ -96,10 +105,7 @@ public final class SnapshotFetcher {
             "snapshot {}: cached copy {} differs, fetching it anew", manifest.getVersion(), target);
       }
       requireRoom(manifest);
-      try (PartialDirectory partial = PartialDirectory.create(cacheDir)) {
-        new ChunkReceiver(access.clients(), manifest, partial.path()).receive();
-        replace(partial.path(), target);
-      }
+      build(manifest, target);
       return new FetchedSnapshot(manifest, target);
     } catch (IOException e) {
       throw storage("store version " + manifest.getVersion() + " in", e);
@@ -108,8 +114,80 @@ public final class SnapshotFetcher {
     }
   }
 
+  /** Walks back to a version that is here, or stands alone, and forward again from there. */
+  private void build(SnapshotManifest manifest, Path target) throws IOException {
+    Deque<SnapshotManifest> chain = new ArrayDeque<>();
+    Optional<FetchedSnapshot> base = Optional.empty();
+    SnapshotManifest next = manifest;
+    while (base.isEmpty()) {
+      chain.push(next);
+      if (next.getDeltaBase() == null) {
+        break;
+      }
+      next = base(next);
+      Path here = cacheDir.resolve(Long.toString(next.getVersion()));
+      if (Files.isDirectory(here) && same(here, next)) {
+        base = Optional.of(new FetchedSnapshot(next, here));
+      }
+    }
+    Optional<PartialDirectory> before = Optional.empty();
+    try {
+      while (!chain.isEmpty()) {
+        SnapshotManifest one = chain.pop();
+        PartialDirectory partial = PartialDirectory.create(cacheDir);
+        try {
+          new SnapshotAssembly(stores, one, base, partial.path()).run();
+        } finally {
+          close(before);
+          before = Optional.of(partial);
+        }
+        base = Optional.of(new FetchedSnapshot(one, partial.path()));
+      }
+      replace(before.orElseThrow().path(), target);
+    } finally {
+      close(before);
+    }
+  }
+
+  private static void close(Optional<PartialDirectory> directory) throws IOException {
+    if (directory.isPresent()) {
+      directory.get().close();
+    }
+  }
+
+  /** The manifest of what another's differences are from; it has to be an earlier one's. */
+  private SnapshotManifest base(SnapshotManifest manifest) {
+    long version = manifest.getDeltaBase();
+    if (version >= manifest.getVersion()) {
+      throw new SnapshotException(
+          Kind.BAD_MANIFEST,
+          "manifest of version "
+              + manifest.getVersion()
+              + ": differences from version "
+              + version
+              + " (expected: from an earlier one)");
+    }
+    SnapshotManifest base =
+        catalog
+            .find(version)
+            .orElseThrow(
+                () ->
+                    new SnapshotException(
+                        Kind.BAD_DELTA,
+                        "snapshot "
+                            + manifest.getVersion()
+                            + ": differences from version "
+                            + version
+                            + ", whose manifest is gone (expected: there)"));
+    access.verify(base);
+    SnapshotFiles.check(base);
+    return base;
+  }
+
   private void requireRoom(SnapshotManifest manifest) throws IOException {
-    long needed = SnapshotFiles.totalBytes(manifest);
+    // Differences are put together beside their blocks and the version they are from.
+    int times = manifest.getDeltaBase() == null ? 1 : 3;
+    long needed = times * SnapshotFiles.totalBytes(manifest);
     long usable = Files.getFileStore(cacheDir).getUsableSpace();
     if (usable < needed) {
       throw new SnapshotException(

@@ -1,13 +1,17 @@
 package io.reflux.snapshots;
 
+import io.reflux.schemas.avro.SnapshotBlock;
 import io.reflux.schemas.avro.SnapshotFile;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.snapshots.SnapshotException.Kind;
+import io.reflux.snapshots.delta.DeltaBlock;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
@@ -93,12 +97,48 @@ final class SnapshotFiles {
                 + file.getSha256()
                 + " (expected: 64 lower-case hex digits)");
       }
+      checkBlocks(name + file.getPath(), manifest, file);
       if (total > Long.MAX_VALUE - size) {
         throw new SnapshotException(
             Kind.BAD_MANIFEST, name + "total size (expected: below 2^63 bytes)");
       }
       total += size;
     }
+  }
+
+  /** Refuses a file that is not what its name says. */
+  static void verify(String name, Path path, long sizeBytes, String sha256) throws IOException {
+    long size = Files.size(path);
+    String actual = Digests.ofFile(path);
+    if (size != sizeBytes || !actual.equals(sha256)) {
+      throw new SnapshotException(
+          Kind.CORRUPT_FILE,
+          name
+              + ": "
+              + size
+              + " bytes with sha256 "
+              + actual
+              + " (expected: "
+              + sizeBytes
+              + " bytes with "
+              + sha256
+              + ")");
+    }
+  }
+
+  /** Returns when a file's bytes, or a directory's entries, are on the disk. */
+  static void force(Path path) throws IOException {
+    boolean directory = Files.isDirectory(path);
+    try (FileChannel channel =
+        FileChannel.open(path, directory ? StandardOpenOption.READ : StandardOpenOption.WRITE)) {
+      channel.force(true);
+    }
+  }
+
+  static SnapshotException changed(Path source) {
+    return new SnapshotException(
+        Kind.CORRUPT_FILE,
+        "snapshot: " + source + " changed while it was sent (expected: a directory at rest)");
   }
 
   static long totalBytes(SnapshotManifest manifest) {
@@ -117,6 +157,43 @@ final class SnapshotFiles {
     }
     for (Path path : paths) {
       Files.deleteIfExists(path);
+    }
+  }
+
+  private static void checkBlocks(String name, SnapshotManifest manifest, SnapshotFile file) {
+    List<SnapshotBlock> blocks = file.getBlocks();
+    if (blocks.isEmpty()) {
+      return;
+    }
+    Long base = manifest.getDeltaBase();
+    if (base == null || base < 1 || base >= manifest.getVersion()) {
+      throw new SnapshotException(
+          Kind.BAD_MANIFEST,
+          name + ": differences from version " + base + " (expected: from an earlier one)");
+    }
+    long stretch = DeltaBlock.MAX_STRETCH_BYTES;
+    if (blocks.size() != (file.getSizeBytes() + stretch - 1) / stretch) {
+      throw new SnapshotException(
+          Kind.BAD_MANIFEST,
+          name + ": " + blocks.size() + " blocks (expected: one for every " + stretch + " bytes)");
+    }
+    for (SnapshotBlock block : blocks) {
+      boolean sane =
+          SHA256.matcher(block.getSha256()).matches()
+              && block.getSizeBytes() > 0
+              && block.getSizeBytes() <= 2 * stretch;
+      if (!sane) {
+        throw new SnapshotException(
+            Kind.BAD_MANIFEST,
+            name
+                + ": block "
+                + block.getSha256()
+                + " of "
+                + block.getSizeBytes()
+                + " bytes (expected: 64 lower-case hex digits, 1 to "
+                + 2 * stretch
+                + " bytes)");
+      }
     }
   }
 

@@ -1,16 +1,22 @@
 package io.reflux.snapshots;
 
-import io.reflux.schemas.avro.SnapshotFile;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.snapshots.SnapshotException.Kind;
 import io.reflux.snapshots.SnapshotInfo.Lineage;
+import io.reflux.snapshots.SnapshotShipper.Shipment;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -20,10 +26,10 @@ import org.apache.kafka.common.errors.ProducerFencedException;
 /**
  * Puts model directories on Kafka, one after the other, under versions that only grow.
  *
- * <p>Chunks go first and are all acknowledged. Then the manifest is committed in a transaction, and
- * only then the channel's pointer moves. The chunks themselves stay out of the transaction: nobody
- * looks for them without a manifest, and a transaction as long as the upload of a large model would
- * run into the broker's limits.
+ * <p>Bytes go first, to whichever store, and are durable. Then the manifest is committed in a
+ * transaction, and only then the channel's pointer moves. The chunks themselves stay out of the
+ * transaction: nobody looks for them without a manifest, and a transaction as long as the upload of
+ * a large model would run into the broker's limits.
  *
  * <p>The newest publisher fences every older one: the version is read from the topic after that, so
  * no two ever assign the same. Safe for use by several threads, which take turns.
@@ -31,29 +37,39 @@ import org.apache.kafka.common.errors.ProducerFencedException;
 public final class SnapshotPublisher implements AutoCloseable {
   static final String TRANSACTIONAL_ID = "snapshot-publisher";
 
-  /**
-   * On a topic made a moment ago a batch may be refused while the next one, already on its way, is
-   * taken as the first; the refused one then comes out of order for ever. One at a time cannot.
-   */
-  private static final Map<String, String> CHUNK_SETTINGS =
-      Map.of("max.in.flight.requests.per.connection", "1");
-
   private final SnapshotAccess access;
   private final KafkaClients clients;
   private final Clock clock;
   private final SnapshotCatalog catalog;
   private final SnapshotPointers pointers;
-  private Producer<String, byte[]> chunks;
+  private final SnapshotStores stores;
+  private final SnapshotShipper shipper;
   private Producer<String, byte[]> manifests;
   private boolean fenced;
   private boolean closed;
 
+  /** Of whole snapshots. */
   public SnapshotPublisher(SnapshotAccess access) {
+    this(access, Optional.empty());
+  }
+
+  /**
+   * Of whole snapshots and differences between them.
+   *
+   * @param workDirectory where a copy of the last one is kept to build the next on; made if missing
+   */
+  public SnapshotPublisher(SnapshotAccess access, Path workDirectory) {
+    this(access, Optional.of(workDirectory));
+  }
+
+  private SnapshotPublisher(SnapshotAccess access, Optional<Path> workDirectory) {
     this.access = access;
     this.clients = access.clients();
     this.clock = Clock.systemUTC();
     this.catalog = new SnapshotCatalog(access);
     this.pointers = new SnapshotPointers(access, clock);
+    this.stores = access.openStores();
+    this.shipper = new SnapshotShipper(stores.target(), access.fullEvery(), workDirectory);
   }
 
   /** Signs nothing. */
@@ -79,7 +95,56 @@ public final class SnapshotPublisher implements AutoCloseable {
     return publishEntry(modelDir, info).manifest();
   }
 
+  /**
+   * Clears the versions that are not wanted: their manifests first, and then whatever no version
+   * left is made of. A version that is kept keeps those that it builds on; what channels serve and
+   * the newest are always kept.
+   *
+   * @param leastAge objects put less long ago stay
+   * @return the versions that are gone
+   * @throws SnapshotException with nothing cleared if a pointer cannot be read or another publisher
+   *     has taken over
+   */
+  public synchronized Set<Long> clear(Set<Long> kept, Duration leastAge) {
+    return published(
+        "clearing",
+        () -> {
+          Set<Long> wanted = new HashSet<>(kept);
+          catalog.pointers().values().forEach(pointer -> wanted.add(pointer.getVersion()));
+          Map<String, Instant> stored = stores.target().list();
+          SnapshotRetention going =
+              SnapshotRetention.of(
+                  catalog.entries(), wanted, stored, clock.instant().minus(leastAge));
+          if (!going.versions().isEmpty()) {
+            String topic = Topics.SNAPSHOTS.fullName(clients.kafka());
+            commit(
+                going.versions().stream()
+                    .map(v -> new ProducerRecord<String, byte[]>(topic, Long.toString(v), null))
+                    .toList());
+          }
+          // Not before: a publisher that is fenced by now must not take bytes from the newer one.
+          stores.target().delete(going.objects());
+          return going.versions();
+        });
+  }
+
   private SnapshotCatalog.Entry publishEntry(Path modelDir, SnapshotInfo info) {
+    List<String> paths = SnapshotFiles.list(modelDir);
+    return published(
+        "snapshot of " + modelDir,
+        () -> {
+          SnapshotCatalog.Listing published = catalog.entries();
+          long latest = published.highestVersion();
+          Shipment shipment = shipper.ship(modelDir, paths, published);
+          SnapshotManifest manifest = manifest(info, shipment, latest);
+          access.sign(manifest);
+          SnapshotCatalog.Entry entry = new SnapshotCatalog.Entry(manifest, commit(manifest));
+          shipper.keep(manifest, modelDir);
+          return entry;
+        });
+  }
+
+  private <T> T published(String what, Supplier<T> work) {
     if (closed) {
       throw new IllegalStateException("publisher is closed");
     }
@@ -87,16 +152,9 @@ public final class SnapshotPublisher implements AutoCloseable {
       throw fenced(null);
     }
     access.requireKeyIfTrusting();
-    List<String> paths = SnapshotFiles.list(modelDir);
     try {
       open();
-      SnapshotCatalog.Listing published = catalog.entries();
-      long latest = published.highestVersion();
-      List<SnapshotFile> files =
-          new ChunkSender(clients, chunks, published.files()).send(modelDir, paths);
-      SnapshotManifest manifest = manifest(info, files, latest);
-      access.sign(manifest);
-      return new SnapshotCatalog.Entry(manifest, commit(manifest));
+      return work.get();
     } catch (KafkaException e) {
       if (Fencing.causedBy(e)) {
         fenced = true;
@@ -105,8 +163,7 @@ public final class SnapshotPublisher implements AutoCloseable {
       }
       // The transaction's outcome may be unknown; new producers settle it before the next version.
       closeProducers();
-      throw new SnapshotException(
-          Kind.KAFKA, "snapshot of " + modelDir + ": not published: " + e.getMessage(), e);
+      throw new SnapshotException(Kind.KAFKA, what + ": not published: " + e.getMessage(), e);
     }
   }
 
@@ -114,12 +171,10 @@ public final class SnapshotPublisher implements AutoCloseable {
   public synchronized void close() {
     closed = true;
     closeProducers();
+    stores.close();
   }
 
   private void open() {
-    if (chunks == null) {
-      chunks = clients.producer("snapshot-chunks", CHUNK_SETTINGS);
-    }
     if (manifests == null) {
       manifests = clients.transactionalProducer("snapshot-publisher", TRANSACTIONAL_ID);
       // Before any version is read: from here on an older publisher cannot commit.
@@ -127,13 +182,14 @@ public final class SnapshotPublisher implements AutoCloseable {
     }
   }
 
-  private SnapshotManifest manifest(SnapshotInfo info, List<SnapshotFile> files, long latest) {
+  private SnapshotManifest manifest(SnapshotInfo info, Shipment shipment, long latest) {
     return SnapshotManifest.newBuilder()
         .setVersion(latest + 1)
         .setParent(latest == 0 ? null : latest)
         .setStudentName(info.studentName())
         .setCreatedAt(clock.instant())
-        .setFiles(files)
+        .setFiles(shipment.files())
+        .setDeltaBase(shipment.base().orElse(null))
         .setQuantisation(info.quantisation())
         .setStudentFingerprint(info.studentFingerprint())
         .setTeacherFingerprint(info.teacherFingerprint())
@@ -161,18 +217,22 @@ public final class SnapshotPublisher implements AutoCloseable {
           Kind.BAD_MANIFEST,
           "manifest: " + encoded.length + " bytes (expected: at most " + limit + ")");
     }
+    commit(List.of(new ProducerRecord<>(topic, Long.toString(manifest.getVersion()), encoded)));
+    return Digests.ofAvroBody(encoded);
+  }
+
+  private void commit(List<ProducerRecord<String, byte[]>> records) {
     try (TransactionWatch watch = new TransactionWatch(clients, TRANSACTIONAL_ID)) {
       manifests.beginTransaction();
-      RecordMetadata record =
-          ChunkSender.await(
-              manifests.send(
-                  new ProducerRecord<>(topic, Long.toString(manifest.getVersion()), encoded)));
+      RecordMetadata last = null;
+      for (ProducerRecord<String, byte[]> record : records) {
+        last = ChunkSender.await(manifests.send(record));
+      }
       if (!watch.begun()) {
         throw new ProducerFencedException("the transaction was ended by another producer");
       }
       commit(watch);
-      TopicScan.awaitVisible(clients, record);
-      return Digests.ofAvroBody(encoded);
+      TopicScan.awaitVisible(clients, last);
     } catch (KafkaException e) {
       if (!Fencing.causedBy(e)) {
         abortQuietly(e);
@@ -215,10 +275,6 @@ public final class SnapshotPublisher implements AutoCloseable {
   }
 
   private void closeProducers() {
-    if (chunks != null) {
-      chunks.close();
-      chunks = null;
-    }
     if (manifests != null) {
       manifests.close();
       manifests = null;

@@ -44,6 +44,11 @@ final class Keys {
   }
 
   static SnapshotsConfig config(Optional<Path> signingKey, Optional<Path> trust) {
+    return config(signingKey, trust, KafkaStore.KIND, 1);
+  }
+
+  static SnapshotsConfig config(
+      Optional<Path> signingKey, Optional<Path> trust, String store, int fullEvery) {
     return new SnapshotsConfig() {
       @Override
       public Optional<Path> signingKey() {
@@ -53,6 +58,16 @@ final class Keys {
       @Override
       public Optional<Path> trust() {
         return trust;
+      }
+
+      @Override
+      public String store() {
+        return store;
+      }
+
+      @Override
+      public int fullEvery() {
+        return fullEvery;
       }
     };
   }

@@ -4,18 +4,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.reflux.devstack.DevStack;
-import io.reflux.schemas.avro.SnapshotFile;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.registry.DecodeException;
 import io.reflux.snapshots.SnapshotException.Kind;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -47,11 +46,14 @@ class SnapshotPublisherTest {
     publish(1);
     Path next = Loop.model(temp, 900_000, 2);
     // What a publisher has done when it dies just before the commit: chunks out, manifest sent.
-    try (Producer<String, byte[]> chunks = loop.clients().producer("killed")) {
-      List<SnapshotFile> files =
-          new ChunkSender(loop.clients(), chunks, Map.of())
-              .send(next, List.of("model.safetensors"));
-      assertThat(files).hasSize(1);
+    Path weights = next.resolve("model.safetensors");
+    try (SnapshotStore store = new KafkaStore(loop.clients())) {
+      StoredObject.Place place =
+          store.put(
+              List.of(
+                  new SnapshotStore.Content(
+                      Digests.ofFile(weights), Files.size(weights), weights)));
+      assertThat(place.isKnown()).isTrue();
     }
     Producer<String, byte[]> killed =
         loop.clients().transactionalProducer("killed", SnapshotPublisher.TRANSACTIONAL_ID);

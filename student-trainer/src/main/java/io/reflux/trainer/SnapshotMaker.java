@@ -97,7 +97,7 @@ final class SnapshotMaker implements AutoCloseable {
     this.config = config;
     this.teacher = teacher;
     this.access = access;
-    this.publisher = new SnapshotPublisher(access);
+    this.publisher = new SnapshotPublisher(access, config.dataDir().resolve("base"));
     this.directory = config.dataDir().resolve("snapshots");
     this.gate =
         new SnapshotGate(
