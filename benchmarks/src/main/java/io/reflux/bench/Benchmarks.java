@@ -1,5 +1,6 @@
 package io.reflux.bench;
 
+import io.reflux.bench.delta.DeltaBenchmark;
 import io.reflux.bench.kills.ScoreKillsBenchmark;
 import io.reflux.bench.kills.TrainKillsBenchmark;
 import io.reflux.bench.labels.LabelFuzzBenchmark;
@@ -25,6 +26,7 @@ public final class Benchmarks {
         new TrainKillsBenchmark(),
         new TrainBenchmark(),
         new RecipeBenchmark(),
-        new SoakBenchmark());
+        new SoakBenchmark(),
+        new DeltaBenchmark());
   }
 }

@@ -65,7 +65,8 @@ final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--teacher",
       paramLabel = "DIR",
-      description = "score, score-kills, train-kills: the teacher (default: the bundled one).")
+      description =
+          "score, score-kills, train-kills, delta: the teacher (default: the bundled one).")
   private Path teacher;
 
   @Option(

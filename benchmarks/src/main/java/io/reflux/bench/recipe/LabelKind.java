@@ -17,12 +17,12 @@ import java.util.Arrays;
  *
  * @param size ids or draws a row
  */
-record LabelKind(Way way, int size) {
+public record LabelKind(Way way, int size) {
   /** Ids a row where nothing is to be lost. */
-  static final int WIDE = 50;
+  public static final int WIDE = 50;
 
   /** How it is cut. */
-  enum Way {
+  public enum Way {
     /** Likeliest ids with their true probabilities, and the mass of all others. */
     TOPK,
     /** Likeliest ids, their probabilities scaled up to sum to one: what trainers commonly do. */
@@ -48,7 +48,7 @@ record LabelKind(Way way, int size) {
   }
 
   /** Labels of the likeliest ids as they go over the wire. */
-  static byte[] encodedTopK(Scores scores, int vocabularySize) {
+  public static byte[] encodedTopK(Scores scores, int vocabularySize) {
     return SoftLabelCodec.encode(topK(scores), vocabularySize);
   }
 
