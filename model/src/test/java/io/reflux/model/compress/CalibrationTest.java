@@ -21,6 +21,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.LongRange;
@@ -163,7 +164,9 @@ class CalibrationTest {
     Path again = directory.resolve("again");
     back.save(again);
     assertThat(again).hasSameBinaryContentAs(file);
-    assertThat(Files.list(directory)).containsExactlyInAnyOrder(file, again);
+    try (Stream<Path> written = Files.list(directory)) {
+      assertThat(written).containsExactlyInAnyOrder(file, again);
+    }
   }
 
   @Test

@@ -277,11 +277,13 @@ class StructuredPruningTest {
             List<Integer> neurons = mask.neurons().get(layer);
             List<Integer> heads = mask.keyValueHeads().get(layer);
             for (int i = 0; i < floats.length; i++) {
-              boolean zero =
-                  name.equals(TensorNames.gate(layer)) && !neurons.contains(i / config.hiddenSize())
-                      || name.equals(TensorNames.output(layer))
-                          && !heads.contains(i % (config.heads() * config.headSize()) / groupSize);
-              floats[i] = zero ? 0 : floats[i];
+              boolean neuron =
+                  name.equals(TensorNames.gate(layer))
+                      && !neurons.contains(i / config.hiddenSize());
+              boolean head =
+                  name.equals(TensorNames.output(layer))
+                      && !heads.contains(i % (config.heads() * config.headSize()) / groupSize);
+              floats[i] = neuron || head ? 0 : floats[i];
             }
           }
           return floats;
