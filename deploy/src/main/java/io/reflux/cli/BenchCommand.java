@@ -66,20 +66,21 @@ final class BenchCommand implements Callable<Integer> {
       names = "--teacher",
       paramLabel = "DIR",
       description =
-          "score, score-kills, train-kills, delta: the teacher (default: the bundled one).")
+          "compress, score, score-kills, train-kills, delta: the teacher (default: the bundled"
+              + " one).")
   private Path teacher;
 
   @Option(
       names = "--plot",
       paramLabel = "FILE",
-      description = "labels, recipe, soak: draw them here, as SVG.")
+      description = "compress, labels, recipe, soak: draw them here, as SVG.")
   private Path plot;
 
   @Option(
       names = "--data",
       paramLabel = "DIR",
       description =
-          "recipe: clinc150.train.jsonl, clinc150.test.jsonl and banking77.train.jsonl (default:"
+          "compress, recipe: clinc150.train.jsonl, clinc150.test.jsonl and banking77.train.jsonl (default:"
               + " generated requests).")
   private Path data;
 
@@ -95,7 +96,8 @@ final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--work",
       paramLabel = "DIR",
-      description = "recipe: keep the teacher and finished arms here, and go on from them.")
+      description =
+          "compress, recipe: keep the teacher and finished arms here, and go on from them.")
   private Path work;
 
   @Option(names = "--json", paramLabel = "FILE", description = "Also write the figures here.")

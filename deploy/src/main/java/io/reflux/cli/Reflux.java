@@ -30,6 +30,7 @@ import picocli.CommandLine.Command;
       ServiceCommand.Monitor.class,
       GenerateCommand.class,
       EvaluateCommand.class,
+      CompressCommand.class,
       PretrainCommand.class,
       GenerateTrafficCommand.class,
       LabelsCommand.class,

@@ -8,6 +8,7 @@ import io.reflux.model.checkpoint.TextConfig;
 import io.reflux.model.tokenizer.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
@@ -150,5 +151,17 @@ public final class ModelText {
                     directory + ": no chat template (expected: one, to prompt with messages)"));
     // The template writes BOS itself where the model wants it.
     return tokenizer.encode(template.render(messages, true), false);
+  }
+
+  /** Ids of a prompt with its response and the end of the turn, where there is one. */
+  public int[] exchangeIds(String prompt, String response) {
+    int[] promptIds = promptIds(prompt);
+    int[] responseIds = tokenizer.encode(response, false);
+    OptionalInt end = turnEndId();
+    int length = promptIds.length + responseIds.length;
+    int[] ids = Arrays.copyOf(promptIds, end.isPresent() ? length + 1 : length);
+    System.arraycopy(responseIds, 0, ids, promptIds.length, responseIds.length);
+    end.ifPresent(id -> ids[length] = id);
+    return ids;
   }
 }

@@ -58,6 +58,9 @@ class LanguageModelTest {
 
     assertThat(model.tokenizer().decode(ids, false)).isEqualTo("<|begin|><|user|>where?<|reply|>");
     assertThat(ids).startsWith(0, 2).endsWith(3);
+    int[] exchange = model.text().exchangeIds("where?", "here.");
+    assertThat(model.tokenizer().decode(exchange, false))
+        .isEqualTo("<|begin|><|user|>where?<|reply|>here.<|end|>");
     assertThat(model.promptIds(List.of(ChatMessage.user("where?")))).isEqualTo(ids);
     assertThat(model.chatTemplateFingerprint()).hasSize(64);
   }
