@@ -1,5 +1,6 @@
 package io.reflux.bench;
 
+import io.reflux.bench.compress.CompressBenchmark;
 import io.reflux.bench.delta.DeltaBenchmark;
 import io.reflux.bench.kills.ScoreKillsBenchmark;
 import io.reflux.bench.kills.TrainKillsBenchmark;
@@ -26,6 +27,7 @@ public final class Benchmarks {
         new TrainKillsBenchmark(),
         new TrainBenchmark(),
         new RecipeBenchmark(),
+        new CompressBenchmark(),
         new SoakBenchmark(),
         new DeltaBenchmark());
   }
