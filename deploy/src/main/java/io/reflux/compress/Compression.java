@@ -10,7 +10,6 @@ import io.reflux.model.compress.CalibrationSums;
 import io.reflux.model.compress.PrunedModel;
 import io.reflux.model.compress.PrunedShape;
 import io.reflux.model.compress.PruningOptions;
-import io.reflux.model.compress.QuantisationMethod;
 import io.reflux.model.compress.Quantiser;
 import io.reflux.model.compress.StructuredPruning;
 import io.reflux.model.evaluate.Fidelity;
@@ -26,6 +25,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -138,7 +138,10 @@ public final class Compression {
     Path target = directory.toAbsolutePath();
     try {
       Files.createDirectories(target.getParent());
-      Path partial = Files.createTempDirectory(target.getParent(), target.getFileName() + ".");
+      // Not as a temporary folder is made, which nobody else may read.
+      Path partial =
+          Files.createDirectory(
+              target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".partial"));
       try {
         if (plan.gguf().isPresent()) {
           GgufWriter.write(

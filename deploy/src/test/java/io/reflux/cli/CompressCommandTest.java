@@ -68,6 +68,8 @@ class CompressCommandTest {
             compress(
                 "gguf:q8_0,int8,neurons:0.5,kv-groups:0.5",
                 small,
+                "--method",
+                "gptq",
                 "--calibration",
                 texts.toString()))
         .as(err.toString())
@@ -78,7 +80,7 @@ class CompressCommandTest {
     assertThat(written.config().keyValueHeads()).isEqualTo(2);
     assertThat(WeightFormat.of(written.weights())).isEqualTo(WeightFormat.INT8);
     assertThat(out.toString())
-        .containsSubsequence("pruning to 4 layers, 352 neurons", "quantising to int8 by rtn");
+        .containsSubsequence("pruning to 4 layers, 352 neurons", "quantising to int8 by gptq");
   }
 
   @Test

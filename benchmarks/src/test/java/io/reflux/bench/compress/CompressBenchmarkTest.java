@@ -38,11 +38,15 @@ class CompressBenchmarkTest {
         methods.rows().stream().collect(Collectors.toMap(row -> row.get(0), row -> row));
     assertThat(rows.keySet())
         .contains("f32", "int8 rtn", "int4 rtn", "fp8", "neurons:0.75", "kv:0.5", "layers:0.75")
+        .contains("int8 gptq", "int8 quantease", "int4 gptq", "int4 quantease")
         .contains("GGUF q8_0", "GGUF q4_0");
     assertThat((double) result.figures().get("f32_kl").value()).isLessThan(1e-6);
     assertThat(result.figures().get("int8_rtn_size_ratio").value()).isBetween(0.2, 0.6);
     assertThat(result.figures().get("int8_rtn_kl").value())
         .isLessThan(result.figures().get("int4_rtn_kl").value());
+    assertThat(result.figures().get("int4_quantease_error_ratio").value())
+        .isLessThan(result.figures().get("int4_gptq_error_ratio").value())
+        .isLessThan(1);
     assertThat(result.figures().get("int8_rtn_agreement").value()).isGreaterThan(0.9);
     Result.Table errors = result.tables().get(1);
     assertThat(errors.columns()).startsWith("matrix", "int8 rtn");

@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 
 /**
  * Writes a model with its tokenizer as GGUF, version 3, for llama.cpp. One tensor at a time is in
@@ -116,9 +117,12 @@ public final class GgufWriter {
     Path target = file.toAbsolutePath();
     try {
       Files.createDirectories(target.getParent());
-      Path temporary = Files.createTempFile(target.getParent(), target.getFileName() + ".", ".tmp");
+      // Not as a temporary file is made, which nobody else may read.
+      Path temporary =
+          target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".partial");
       try {
-        try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
+        try (FileChannel channel =
+            FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
           GgufOutput out = new GgufOutput(channel, BUFFER_BYTES);
           header(out);
           for (Part part : parts) {
