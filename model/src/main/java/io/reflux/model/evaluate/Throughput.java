@@ -2,28 +2,37 @@ package io.reflux.model.evaluate;
 
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.runtime.Device;
 import io.reflux.model.runtime.EngineOptions;
 import io.reflux.model.runtime.GenerationEngine;
 import io.reflux.model.runtime.GenerationRequest;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.SamplingOptions;
-import java.util.ArrayList;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
 
 /**
- * How fast a model reads and writes, one sequence at a time. Runs of several models in turns tell
- * more than one after the other: a machine is not as fast at all times.
+ * How fast a model reads and writes, one sequence at a time. With one thread of the processor it is
+ * that thread's own time that counts, which on an idle machine is the clock's, and which a busy one
+ * does not stretch. Runs of several models in turns tell more than one after the other all the
+ * same: neighbours take caches too.
  */
 public final class Throughput implements AutoCloseable {
   private static final int MOST_PROMPT_TOKENS = 128;
   private static final int MOST_NEW_TOKENS = 64;
+  private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
 
   private final GenerationEngine engine;
   private final int vocabularySize;
   private final int promptTokens;
   private final int newTokens;
+  private final boolean ownTime;
+
+  /** When the last run ended; the engine's thread alone looks at it. */
+  private long ended;
 
   /**
    * One run.
@@ -51,6 +60,10 @@ public final class Throughput implements AutoCloseable {
     this.vocabularySize = config.vocabularySize();
     this.newTokens = Math.max(1, positions / 3);
     this.promptTokens = Math.max(1, positions - newTokens);
+    this.ownTime =
+        runtime.threads() == 1
+            && runtime.device().kind() == Device.Kind.CPU
+            && THREADS.isCurrentThreadCpuTimeSupported();
     this.engine =
         new GenerationEngine(
             config, weights, new EngineOptions(1, Math.max(2, positions)), runtime);
@@ -63,15 +76,28 @@ public final class Throughput implements AutoCloseable {
    */
   public Speed run(long seed) {
     int[] prompt = new Random(seed).ints(promptTokens, 0, vocabularySize).toArray();
-    List<Long> times = new ArrayList<>(newTokens);
+    long[] times = new long[newTokens + 1];
+    int[] tokens = {0};
     GenerationRequest request =
         new GenerationRequest(prompt, newTokens, SamplingOptions.GREEDY, Set.of(), 0);
-    long started = System.nanoTime();
-    engine.submit(request, token -> times.add(System.nanoTime())).result().join();
-    long first = times.get(0);
-    long last = times.get(times.size() - 1);
+    long asked = System.nanoTime();
+    engine
+        .submit(
+            request,
+            token -> {
+              if (tokens[0] == 0) {
+                // Between two runs the thread has slept.
+                times[0] = ownTime ? ended : asked;
+              }
+              times[++tokens[0]] =
+                  ownTime ? THREADS.getCurrentThreadCpuTime() : System.nanoTime();
+              ended = times[tokens[0]];
+            })
+        .result()
+        .join();
+    int last = tokens[0];
     return new Speed(
-        promptTokens * 1e9 / (first - started), (times.size() - 1) * 1e9 / (last - first));
+        promptTokens * 1e9 / (times[1] - times[0]), (last - 1) * 1e9 / (times[last] - times[1]));
   }
 
   @Override
