@@ -5,6 +5,7 @@ import io.reflux.plots.Svg;
 import io.reflux.plots.Svg.Anchor;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
@@ -17,6 +18,9 @@ final class CompressPlot {
   private static final double RIGHT = 930;
   private static final double TOP = 92;
   private static final double BOTTOM = 500;
+
+  private static final double NAME_WIDTH = 110;
+  private static final double NAME_HEIGHT = 15;
 
   private static final String INK = "#1f2937";
   private static final String FAINT_INK = "#6b7280";
@@ -70,13 +74,7 @@ final class CompressPlot {
     svg.text((LEFT + RIGHT) / 2, BOTTOM + 44, 13, INK, Anchor.MIDDLE, "bytes of weights");
     svg.upwards(26, (TOP + BOTTOM) / 2, 13, INK, "KL to the original, nats a token");
     front();
-    for (Row row : rows) {
-      String colour = COLOURS.get(families.indexOf(row.family()) % COLOURS.size());
-      double atX = x(row.bytes());
-      double atY = y(row.marks().kl());
-      svg.dot(atX, atY, 5, colour, WHITE);
-      svg.text(atX + 9, atY + 4, 11.5, colour, Anchor.START, row.name());
-    }
+    points();
     double at = LEFT;
     for (String family : families) {
       svg.dot(
@@ -85,6 +83,28 @@ final class CompressPlot {
       at += 40 + 7.5 * family.length();
     }
     return svg.end();
+  }
+
+  /** Names that would lie on each other move down, with a line to their point. */
+  private void points() {
+    List<double[]> taken = new ArrayList<>();
+    for (Row row : rows.stream().sorted(Comparator.comparingDouble(r -> -r.marks().kl())).toList()) {
+      double atX = x(row.bytes());
+      double atY = y(row.marks().kl());
+      double nameY = atY + 4;
+      for (double[] other : taken) {
+        if (Math.abs(other[0] - atX) < NAME_WIDTH && nameY < other[1] + NAME_HEIGHT) {
+          nameY = other[1] + NAME_HEIGHT;
+        }
+      }
+      taken.add(new double[] {atX, nameY});
+      String colour = COLOURS.get(families.indexOf(row.family()) % COLOURS.size());
+      if (nameY > atY + 5) {
+        svg.line(colour, 0.7, "", atX, atY, atX + 14, nameY - 4);
+      }
+      svg.dot(atX, atY, 5, colour, WHITE);
+      svg.text(atX + 16, nameY, 11.5, colour, Anchor.START, row.name());
+    }
   }
 
   private void front() {
