@@ -2,8 +2,8 @@ package io.reflux.bench;
 
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
-import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.EngineOptions;
 import io.reflux.model.runtime.GenerationEngine;

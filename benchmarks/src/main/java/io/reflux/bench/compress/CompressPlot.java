@@ -88,7 +88,8 @@ final class CompressPlot {
   /** Names that would lie on each other move down, with a line to their point. */
   private void points() {
     List<double[]> taken = new ArrayList<>();
-    for (Row row : rows.stream().sorted(Comparator.comparingDouble(r -> -r.marks().kl())).toList()) {
+    for (Row row :
+        rows.stream().sorted(Comparator.comparingDouble(r -> -r.marks().kl())).toList()) {
       double atX = x(row.bytes());
       double atY = y(row.marks().kl());
       double nameY = atY + 4;

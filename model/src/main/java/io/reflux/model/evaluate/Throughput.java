@@ -89,8 +89,7 @@ public final class Throughput implements AutoCloseable {
                 // Between two runs the thread has slept.
                 times[0] = ownTime ? ended : asked;
               }
-              times[++tokens[0]] =
-                  ownTime ? THREADS.getCurrentThreadCpuTime() : System.nanoTime();
+              times[++tokens[0]] = ownTime ? THREADS.getCurrentThreadCpuTime() : System.nanoTime();
               ended = times[tokens[0]];
             })
         .result()
