@@ -250,9 +250,11 @@ class SignatureTest {
     Path file = temp.resolve("rfc.key");
     Files.writeString(
         file,
-        "-----BEGIN PRIVATE KEY-----\n"
-            + "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
-            + "-----END PRIVATE KEY-----\n");
+        """
+        -----BEGIN PRIVATE KEY-----
+        MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+        -----END PRIVATE KEY-----
+        """);
     Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
 
     SigningKey key = SigningKey.load(file);
