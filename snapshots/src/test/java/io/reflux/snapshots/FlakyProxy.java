@@ -74,7 +74,7 @@ final class FlakyProxy implements AutoCloseable {
         }
       } catch (IOException e) {
         // The server socket was closed, or the target is away: the next connection will tell.
-        continue;
+        breakAll();
       }
     }
   }

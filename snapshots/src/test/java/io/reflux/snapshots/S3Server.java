@@ -97,8 +97,8 @@ final class S3Server implements AutoCloseable {
   }
 
   private static String jar() {
-    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
-      if (Path.of(entry).getFileName().toString().startsWith("s3mock-")) {
+    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator, -1)) {
+      if (new File(entry).getName().startsWith("s3mock-")) {
         return entry;
       }
     }

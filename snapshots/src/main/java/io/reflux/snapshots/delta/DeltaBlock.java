@@ -123,7 +123,7 @@ public final class DeltaBlock {
       int length = Math.min(SEGMENT_BYTES, stretch.length - from);
       int way = codeWay(coder, encoding ? choose(base, stretch, from, length) : 0);
       if (way >= FIRST_NUMBERS) {
-        Numbers numbers = NUMBERS[Math.min(way - FIRST_NUMBERS, NUMBERS.length - 1)];
+        Numbers numbers = numbers(way);
         codeNumbers(coder, numbers, padded(base, from, length), stretch, from, length);
       } else if (way == PLAIN) {
         codePlain(coder, stretch, from, length);
@@ -133,10 +133,20 @@ public final class DeltaBlock {
     }
   }
 
+  /** Of a damaged block it may be none; then any does, for its digest will tell. */
+  private static Numbers numbers(int way) {
+    for (Numbers numbers : NUMBERS) {
+      if (numbers.way() == way) {
+        return numbers;
+      }
+    }
+    return Numbers.FLOATS;
+  }
+
   private int codeWay(BitCoder coder, int way) {
     int node = 1;
     for (int i = WAY_BITS - 1; i >= 0; i--) {
-      node = node << 1 | coder.code(ways, previousWay * WAYS + node, way >> i & 1);
+      node = (node << 1) | coder.code(ways, previousWay * WAYS + node, (way >> i) & 1);
     }
     previousWay = node - WAYS;
     return previousWay;
@@ -158,7 +168,7 @@ public final class DeltaBlock {
     for (int i = from; i < from + length; i++) {
       int node = 1;
       for (int bit = 7; bit >= 0; bit--) {
-        node = node << 1 | coder.code(plainBytes, node, stretch[i] >> bit & 1);
+        node = (node << 1) | coder.code(plainBytes, node, (stretch[i] >> bit) & 1);
       }
       stretch[i] = (byte) node;
     }
@@ -179,7 +189,7 @@ public final class DeltaBlock {
         double bits = estimate(numbers, base, stretch, from, length);
         if (bits < least) {
           least = bits;
-          best = FIRST_NUMBERS + numbers.ordinal();
+          best = numbers.way();
         }
       }
     }

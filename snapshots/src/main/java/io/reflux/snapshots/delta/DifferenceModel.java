@@ -28,7 +28,7 @@ final class DifferenceModel {
 
   DifferenceModel(Numbers numbers) {
     this.numbers = numbers;
-    this.lengths = new AdaptiveBits(MOST_LEVELS * PREVIOUS * 2 << numbers.lengthBits());
+    this.lengths = new AdaptiveBits((MOST_LEVELS * PREVIOUS * 2) << numbers.lengthBits());
   }
 
   /**
@@ -59,7 +59,7 @@ final class DifferenceModel {
     int tree = context << numbers.lengthBits();
     int node = 1;
     for (int i = numbers.lengthBits() - 1; i >= 0; i--) {
-      node = node << 1 | coder.code(lengths, tree + node, length >> i & 1);
+      node = (node << 1) | coder.code(lengths, tree + node, (length >> i) & 1);
     }
     int coded = node - (1 << numbers.lengthBits());
     meanLength += ((coded << 8) - meanLength) >> RECENT;
@@ -73,10 +73,10 @@ final class DifferenceModel {
     long coded = 1;
     for (int i = 1; i <= modelled; i++) {
       int bit = (int) (magnitude >>> (length - 1 - i)) & 1;
-      coded = coded << 1 | coder.code(mantissas, tree + (int) coded, bit);
+      coded = (coded << 1) | coder.code(mantissas, tree + (int) coded, bit);
     }
     int rest = length - 1 - modelled;
-    return coded << rest | coder.plain(magnitude & ((1L << rest) - 1), rest);
+    return (coded << rest) | coder.plain(magnitude & ((1L << rest) - 1), rest);
   }
 
   /** Where the largest of a group is always the largest number, it seldom changes. */

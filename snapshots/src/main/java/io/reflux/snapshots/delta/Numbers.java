@@ -6,22 +6,29 @@ package io.reflux.snapshots.delta;
  */
 enum Numbers {
   /** Two 4-bit numbers a byte. */
-  NIBBLES(4, 3),
+  NIBBLES(2, 4, 3),
   /** 8-bit integers. */
-  BYTES(8, 4),
+  BYTES(3, 8, 4),
   /** 8-bit floating point. */
-  SMALL_FLOATS(8, 4),
+  SMALL_FLOATS(4, 8, 4),
   /** 16-bit floating point of any kind, little-endian. */
-  HALVES(16, 5),
+  HALVES(5, 16, 5),
   /** 32-bit floating point, little-endian. */
-  FLOATS(32, 6);
+  FLOATS(6, 32, 6);
 
+  private final int way;
   private final int bits;
   private final int lengthBits;
 
-  Numbers(int bits, int lengthBits) {
+  Numbers(int way, int bits, int lengthBits) {
+    this.way = way;
     this.bits = bits;
     this.lengthBits = lengthBits;
+  }
+
+  /** How blocks call it; never changes. */
+  int way() {
+    return way;
   }
 
   int bits() {
@@ -49,13 +56,13 @@ enum Numbers {
    */
   int read(byte[] bytes, int from, int index) {
     return switch (this) {
-      case NIBBLES -> (bytes[from + index / 2] >> (index % 2 * 4) & 0xF) - 8;
+      case NIBBLES -> ((bytes[from + index / 2] >> (index % 2 * 4)) & 0xF) - 8;
       case BYTES -> bytes[from + index];
       case SMALL_FLOATS -> ordered(bytes[from + index], 0x7F);
       case HALVES -> ordered((short) half(bytes, from + 2 * index), 0x7FFF);
       case FLOATS ->
           ordered(
-              half(bytes, from + 4 * index) | half(bytes, from + 4 * index + 2) << 16,
+              half(bytes, from + 4 * index) | (half(bytes, from + 4 * index + 2) << 16),
               Integer.MAX_VALUE);
     };
   }
@@ -65,9 +72,10 @@ enum Numbers {
     switch (this) {
       case NIBBLES -> {
         int at = from + index / 2;
-        int nibble = value + 8 & 0xF;
+        int nibble = (value + 8) & 0xF;
         bytes[at] =
-            (byte) (index % 2 == 0 ? bytes[at] & 0xF0 | nibble : bytes[at] & 0xF | nibble << 4);
+            (byte)
+                (index % 2 == 0 ? (bytes[at] & 0xF0) | nibble : (bytes[at] & 0xF) | (nibble << 4));
       }
       case BYTES -> bytes[from + index] = (byte) value;
       case SMALL_FLOATS -> bytes[from + index] = (byte) ordered((byte) value, 0x7F);
@@ -92,16 +100,16 @@ enum Numbers {
 
   private int narrow(int wide) {
     int unused = Integer.SIZE - bits;
-    return wide << unused >> unused;
+    return (wide << unused) >> unused;
   }
 
   /** Its own inverse. */
   private static int ordered(int signed, int magnitude) {
-    return signed ^ (signed >> 31 & magnitude);
+    return signed ^ ((signed >> 31) & magnitude);
   }
 
   private static int half(byte[] bytes, int at) {
-    return bytes[at] & 0xFF | (bytes[at + 1] & 0xFF) << 8;
+    return (bytes[at] & 0xFF) | ((bytes[at + 1] & 0xFF) << 8);
   }
 
   private static void putHalf(byte[] bytes, int at, int value) {

@@ -16,7 +16,7 @@ final class RangeDecoder implements BitCoder {
     this.in = in;
     this.position = from;
     for (int i = 0; i < Integer.BYTES; i++) {
-      code = code << 8 | next();
+      code = (code << 8) | next();
     }
   }
 
@@ -31,7 +31,7 @@ final class RangeDecoder implements BitCoder {
   public long plain(long value, int count) {
     long decoded = 0;
     for (int i = 0; i < count; i++) {
-      decoded = decoded << 1 | narrow(HALF);
+      decoded = (decoded << 1) | narrow(HALF);
     }
     return decoded;
   }
@@ -50,9 +50,9 @@ final class RangeDecoder implements BitCoder {
       low = middle + 1;
     }
     while (((low ^ high) & TOP) == 0) {
-      low = low << 8 & ALL;
-      high = high << 8 & ALL | 0xFF;
-      code = code << 8 & ALL | next();
+      low = (low << 8) & ALL;
+      high = ((high << 8) & ALL) | 0xFF;
+      code = ((code << 8) & ALL) | next();
     }
     return bit;
   }

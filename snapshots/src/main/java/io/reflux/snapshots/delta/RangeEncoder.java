@@ -49,7 +49,7 @@ final class RangeEncoder implements BitCoder {
 
   static long middle(long low, long high, int chance) {
     // The chance is of 65,536, and the product stays below 2^48.
-    return low + ((high - low) * chance >>> 16);
+    return low + (((high - low) * chance) >>> 16);
   }
 
   private void narrow(int chance, int bit) {
@@ -61,8 +61,8 @@ final class RangeEncoder implements BitCoder {
     }
     while (((low ^ high) & TOP) == 0) {
       write((int) (high >>> 24));
-      low = low << 8 & ALL;
-      high = high << 8 & ALL | 0xFF;
+      low = (low << 8) & ALL;
+      high = ((high << 8) & ALL) | 0xFF;
     }
   }
 
