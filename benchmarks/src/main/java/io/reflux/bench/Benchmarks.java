@@ -8,6 +8,7 @@ import io.reflux.bench.labels.LabelFuzzBenchmark;
 import io.reflux.bench.labels.LabelsBenchmark;
 import io.reflux.bench.recipe.RecipeBenchmark;
 import io.reflux.bench.score.ScoreBenchmark;
+import io.reflux.bench.serve.ServeBenchmark;
 import io.reflux.bench.soak.SoakBenchmark;
 import io.reflux.bench.train.TrainBenchmark;
 import java.util.List;
@@ -28,6 +29,7 @@ public final class Benchmarks {
         new TrainBenchmark(),
         new RecipeBenchmark(),
         new CompressBenchmark(),
+        new ServeBenchmark(),
         new SoakBenchmark(),
         new DeltaBenchmark());
   }

@@ -66,8 +66,8 @@ final class BenchCommand implements Callable<Integer> {
       names = "--teacher",
       paramLabel = "DIR",
       description =
-          "compress, score, score-kills, train-kills, delta: the teacher (default: the bundled"
-              + " one).")
+          "compress, score, score-kills, train-kills, serve, delta: the teacher (default: the"
+              + " bundled one).")
   private Path teacher;
 
   @Option(

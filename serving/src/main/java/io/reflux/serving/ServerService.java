@@ -208,8 +208,8 @@ public final class ServerService implements Service {
   }
 
   /**
-   * Who wants a copy of what is asked and answered; before the start. Called on the engine's thread
-   * once the answer has gone out, so it must be quick, and must not throw.
+   * Who wants a copy of what is asked and answered; before the start. Called on a thread that
+   * answers others as well, so it must be quick, and must not throw.
    */
   public void onServed(Consumer<ServedExchange> tap) {
     api.onServed(tap);

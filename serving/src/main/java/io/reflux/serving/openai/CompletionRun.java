@@ -9,13 +9,22 @@ import io.reflux.serving.openai.ChoiceText.Piece;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** All continuations of one request, on one model. */
+/**
+ * All continuations of one request, on one model. The engine's thread, for which every request of
+ * this model waits, only leaves its tokens here; an executor that runs one task at a time makes
+ * text of them and sends it, as many at once as there are.
+ */
 final class CompletionRun {
   /** So that the seeds of a request's choices lie far apart. */
   private static final long SEED_STEP = 0x9E3779B97F4A7C15L;
@@ -26,6 +35,9 @@ final class CompletionRun {
   private final Sink sink;
   private final Runnable onFirstToken;
   private final Optional<TextTap> tap;
+  private final Executor executor;
+  private final Queue<Runnable> inbox = new ConcurrentLinkedQueue<>();
+  private final AtomicBoolean scheduled = new AtomicBoolean();
   private final AtomicInteger unfinished;
   private final AtomicInteger cachedTokens = new AtomicInteger();
   private final AtomicInteger completionTokens = new AtomicInteger();
@@ -34,11 +46,14 @@ final class CompletionRun {
   private boolean cancelled;
   private boolean firstTokenSeen;
 
-  /** Where text goes. Never called by two threads for the same choice at once. */
+  /** Where text goes. Never called by two threads at once. */
   interface Sink {
     void piece(int choice, Piece piece);
 
     void finished(int choice, String finishReason);
+
+    /** Nothing more is known now: what was told should go out. */
+    default void flush() {}
   }
 
   /**
@@ -57,6 +72,7 @@ final class CompletionRun {
    * @param prompts token ids a prompt, each with room for at least one more token
    * @param onFirstToken called once, when the first token of any choice is there
    * @param tap told each choice's text when it has finished
+   * @param executor runs one task at a time
    */
   CompletionRun(
       ServedModel served,
@@ -64,13 +80,15 @@ final class CompletionRun {
       List<int[]> prompts,
       Sink sink,
       Runnable onFirstToken,
-      Optional<TextTap> tap) {
+      Optional<TextTap> tap,
+      Executor executor) {
     this.served = served;
     this.call = call;
     this.prompts = prompts;
     this.sink = sink;
     this.onFirstToken = onFirstToken;
     this.tap = tap;
+    this.executor = executor;
     this.unfinished = new AtomicInteger(call.totalChoices());
   }
 
@@ -135,18 +153,37 @@ final class CompletionRun {
     }
   }
 
-  private void tokenSeen() {
-    boolean first;
-    synchronized (handles) {
-      first = !firstTokenSeen;
-      firstTokenSeen = true;
+  private void later(Runnable task) {
+    inbox.add(task);
+    if (scheduled.compareAndSet(false, true)) {
+      try {
+        executor.execute(this::drain);
+      } catch (RejectedExecutionException e) {
+        // The server is on its way out; what is left is done here.
+        drain();
+      }
     }
-    if (first) {
+  }
+
+  private void drain() {
+    // Before the tasks: who adds one after the last was taken has to schedule again.
+    scheduled.set(false);
+    synchronized (inbox) {
+      for (Runnable task = inbox.poll(); task != null; task = inbox.poll()) {
+        task.run();
+      }
+      sink.flush();
+    }
+  }
+
+  private void tokenSeen() {
+    if (!firstTokenSeen) {
+      firstTokenSeen = true;
       onFirstToken.run();
     }
   }
 
-  /** One continuation. The engine calls for one choice from one thread. */
+  /** One continuation; all but {@link #submit} is done by the executor. */
   private final class Choice {
     private final int index;
     private final StringBuilder whole = new StringBuilder();
@@ -162,10 +199,13 @@ final class CompletionRun {
     }
 
     void submit(GenerationRequest request) {
-      GenerationHandle submitted = served.generate(request, this::token);
+      GenerationHandle submitted = served.generate(request, token -> later(() -> token(token)));
       add(submitted);
       handle.complete(submitted);
-      var unused = submitted.result().whenComplete(this::end);
+      var unused =
+          submitted
+              .result()
+              .whenComplete((generation, failure) -> later(() -> end(generation, failure)));
     }
 
     private void token(Generation.Token token) {
@@ -179,7 +219,7 @@ final class CompletionRun {
           give(piece);
         }
       } catch (RuntimeException e) {
-        // On the engine's thread: it must not take other requests down.
+        // Told to the client, not to the thread that serves others as well.
         fail(e);
         return;
       }

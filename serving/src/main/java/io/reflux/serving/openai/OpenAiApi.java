@@ -206,6 +206,7 @@ public final class OpenAiApi {
    * A request that was understood.
    *
    * @param deadline from its arrival
+   * @param loop the connection's, of one thread
    */
   private record Ask(
       CompletionCall call,
@@ -215,7 +216,7 @@ public final class OpenAiApi {
       long arrived,
       Instant receivedAt,
       Duration deadline,
-      ScheduledExecutorService timer) {
+      ScheduledExecutorService loop) {
     Duration age() {
       return Duration.ofNanos(System.nanoTime() - arrived);
     }
@@ -346,7 +347,8 @@ public final class OpenAiApi {
         },
         listener == null
             ? Optional.empty()
-            : Optional.of((choice, text) -> listener.accept(exchange(ask, served, choice, text))));
+            : Optional.of((choice, text) -> listener.accept(exchange(ask, served, choice, text))),
+        ask.loop());
   }
 
   private ServedExchange exchange(Ask ask, ServedModel served, int choice, String text) {
@@ -375,7 +377,7 @@ public final class OpenAiApi {
     VersionMeters ofVersion = meters.of(ask.channel().name(), lease.served().version());
     Duration left = ask.deadline().minus(ask.age());
     ScheduledFuture<?> expiry =
-        ask.timer()
+        ask.loop()
             .schedule(
                 () -> run.fail(ApiException.expired(ask.deadline())),
                 Math.max(0, left.toMillis()),

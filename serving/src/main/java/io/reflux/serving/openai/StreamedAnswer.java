@@ -5,10 +5,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.linecorp.armeria.common.HttpData;
 import com.linecorp.armeria.common.HttpResponseWriter;
 import io.reflux.serving.openai.ChoiceText.Piece;
+import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 
-/** Sends an answer as server-sent events while it is made. */
+/** Sends an answer as server-sent events while it is made, those known at once in one piece. */
 final class StreamedAnswer implements CompletionRun.Sink {
   private static final byte[] PREFIX = "data: ".getBytes(StandardCharsets.UTF_8);
   private static final byte[] SUFFIX = "\n\n".getBytes(StandardCharsets.UTF_8);
@@ -16,6 +17,7 @@ final class StreamedAnswer implements CompletionRun.Sink {
   private final Bodies bodies;
   private final CompletionCall call;
   private final HttpResponseWriter writer;
+  private final ByteArrayOutputStream pending = new ByteArrayOutputStream();
 
   /**
    * @param writer that has its headers already
@@ -27,39 +29,42 @@ final class StreamedAnswer implements CompletionRun.Sink {
   }
 
   /** Before any piece. */
-  void begin() {
+  synchronized void begin() {
     if (call.chat()) {
       for (int i = 0; i < call.totalChoices(); i++) {
         send(bodies.roleChoice(i));
       }
     }
+    flush();
   }
 
   @Override
-  public void piece(int choice, Piece piece) {
+  public synchronized void piece(int choice, Piece piece) {
     if (!piece.text().isEmpty() || call.wantsLogprobs()) {
       send(bodies.partialChoice(choice, piece.text(), piece.tokens(), null));
     }
   }
 
   @Override
-  public void finished(int choice, String finishReason) {
+  public synchronized void finished(int choice, String finishReason) {
     send(bodies.partialChoice(choice, "", List.of(), finishReason));
   }
 
-  void end(CompletionRun.Usage usage) {
+  synchronized void end(CompletionRun.Usage usage) {
     if (call.includeUsage()) {
       ObjectNode last = bodies.answer(true, Json.array());
       last.set("usage", Bodies.usage(usage));
       event(Json.bytes(last));
     }
     event("[DONE]".getBytes(StandardCharsets.UTF_8));
+    flush();
     writer.close();
   }
 
   /** The status has gone out as 200 already, so the error goes in the stream. */
-  void fail(ApiException e) {
+  synchronized void fail(ApiException e) {
     event(Json.bytes(e.body()));
+    flush();
     writer.close();
   }
 
@@ -73,12 +78,19 @@ final class StreamedAnswer implements CompletionRun.Sink {
   }
 
   private void event(byte[] data) {
-    byte[] event = new byte[PREFIX.length + data.length + SUFFIX.length];
-    System.arraycopy(PREFIX, 0, event, 0, PREFIX.length);
-    System.arraycopy(data, 0, event, PREFIX.length, data.length);
-    System.arraycopy(SUFFIX, 0, event, PREFIX.length + data.length, SUFFIX.length);
+    pending.writeBytes(PREFIX);
+    pending.writeBytes(data);
+    pending.writeBytes(SUFFIX);
+  }
+
+  @Override
+  public synchronized void flush() {
+    if (pending.size() == 0) {
+      return;
+    }
     // False when the client has gone; then the run is being cancelled already.
-    boolean taken = writer.tryWrite(HttpData.wrap(event));
+    boolean taken = writer.tryWrite(HttpData.wrap(pending.toByteArray()));
     assert taken || !writer.isOpen();
+    pending.reset();
   }
 }
