@@ -424,7 +424,7 @@ final class S3Store implements SnapshotStore {
     String message = oneLine(e.getMessage());
     if (message.contains("Unable to load credentials")) {
       return "no credentials (expected: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or"
-                 + " a role)";
+          + " a role)";
     }
     return "not reachable: " + message;
   }
