@@ -24,7 +24,6 @@ import org.apache.flink.avro.registry.confluent.shaded.io.confluent.kafka.schema
 import org.apache.flink.avro.registry.confluent.shaded.io.confluent.kafka.schemaregistry.client.rest.entities.SchemaReference;
 import org.apache.flink.avro.registry.confluent.shaded.io.confluent.kafka.schemaregistry.client.rest.exceptions.RestClientException;
 import org.apache.flink.avro.shaded.org.apache.avro.Schema;
-import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericData;
 import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericDatumReader;
 import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericDatumWriter;
 import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericRecord;
@@ -205,13 +204,14 @@ class GenuineClientTest {
     try (CachedSchemaRegistryClient client = client();
         Producer<String, byte[]> producer = clients.producer("theirs")) {
       Schema schema = new Schema.Parser().parse(SnapshotPointer.getClassSchema().toString());
-      GenericData.Record record = new GenericData.Record(schema);
-      record.put("channel", "stable");
-      record.put("version", 7L);
-      record.put("manifest_sha256", "ab");
-      record.put("moved_at", 1_700_000_000_123L);
-      record.put("rollback", false);
-      record.put("reason", "gate passed");
+      GenericRecord record =
+          new GenericRecordBuilder(schema)
+              .set("channel", "stable")
+              .set("version", 7L)
+              .set("manifest_sha256", "ab")
+              .set("moved_at", 1_700_000_000_123L)
+              .set("reason", "gate passed")
+              .build();
       ByteArrayOutputStream out = new ByteArrayOutputStream();
       new ConfluentSchemaRegistryCoder(topic + "-value", client).writeSchema(schema, out);
       BinaryEncoder encoder = EncoderFactory.get().directBinaryEncoder(out, null);
