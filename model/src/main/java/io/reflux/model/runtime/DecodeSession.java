@@ -9,7 +9,6 @@ import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.onnx.DecodeGraph;
 import io.reflux.model.onnx.KeyValueScales;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
@@ -29,6 +28,7 @@ final class DecodeSession implements AutoCloseable {
   private final int slots;
   private final OpenSession open;
   private final Deque<OnnxTensor> tensors = new ArrayDeque<>();
+  private final DirectMemory memory = new DirectMemory();
   private final KeyValueCache[] caches;
   private final LongBuffer ids;
   private final IntBuffer lengths;
@@ -57,23 +57,37 @@ final class DecodeSession implements AutoCloseable {
     this.steps = new Binding[slots + 1];
     this.prefills = new Binding[slots];
     this.caches = new KeyValueCache[2 * config.layers()];
-    for (int i = 0; i < caches.length; i++) {
-      caches[i] =
-          new KeyValueCache(
-              scales == null ? options.elementType(weights) : DType.I8,
-              slots,
-              config.keyValueHeads(),
-              positions,
-              DecodeGraph.cacheHeadSize(config));
+    OpenSession opened = null;
+    try {
+      for (int i = 0; i < caches.length; i++) {
+        caches[i] =
+            new KeyValueCache(
+                memory,
+                scales == null ? options.elementType(weights) : DType.I8,
+                slots,
+                config.keyValueHeads(),
+                positions,
+                DecodeGraph.cacheHeadSize(config));
+      }
+      this.ids = direct((long) Math.max(slots, chunk) * Long.BYTES).asLongBuffer();
+      this.lengths = direct((long) slots * Integer.BYTES).asIntBuffer();
+      this.logprobs = direct((long) slots * config.vocabularySize() * Float.BYTES).asFloatBuffer();
+      opened =
+          OrtSessions.open(
+              weights,
+              graph -> DecodeGraph.build(config, weights, positions, scales, graph),
+              options);
+    } finally {
+      if (opened == null) {
+        memory.close();
+      }
     }
-    this.ids = direct((long) Math.max(slots, chunk) * Long.BYTES).asLongBuffer();
-    this.lengths = direct((long) slots * Integer.BYTES).asIntBuffer();
-    this.logprobs = direct((long) slots * config.vocabularySize() * Float.BYTES).asFloatBuffer();
-    this.open =
-        OrtSessions.open(
-            weights,
-            graph -> DecodeGraph.build(config, weights, positions, scales, graph),
-            options);
+    this.open = opened;
+  }
+
+  /** Where what belongs to this session is kept; given back with it. */
+  DirectMemory memory() {
+    return memory;
   }
 
   /** What one shape of run reads and writes. */
@@ -186,6 +200,7 @@ final class DecodeSession implements AutoCloseable {
       tensors.pop().close();
     }
     open.close();
+    memory.close();
   }
 
   private void run(Map<String, OnnxTensor> inputs, Map<String, OnnxTensor> outputs)
@@ -224,7 +239,7 @@ final class DecodeSession implements AutoCloseable {
     return tensor;
   }
 
-  private static ByteBuffer direct(long bytes) {
-    return ByteBuffer.allocateDirect(Math.toIntExact(bytes)).order(ByteOrder.nativeOrder());
+  private ByteBuffer direct(long bytes) {
+    return memory.allocate(Math.toIntExact(bytes));
   }
 }

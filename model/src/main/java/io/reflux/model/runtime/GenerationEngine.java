@@ -83,7 +83,10 @@ public final class GenerationEngine implements AutoCloseable {
     this.chunk = reuses && runtime.device().kind() == Device.Kind.CPU ? REUSED_CHUNK : CHUNK;
     this.session = new DecodeSession(config, weights, options, chunk, runtime);
     this.prefixes =
-        reuses ? new PrefixCache(options.prefixCacheBytes(), chunk, session.positionBytes()) : null;
+        reuses
+            ? new PrefixCache(
+                session.memory(), options.prefixCacheBytes(), chunk, session.positionBytes())
+            : null;
     this.slots = new Continuation[options.slots()];
     this.logprobs = new float[config.vocabularySize()];
     this.scratch = new double[config.vocabularySize()];

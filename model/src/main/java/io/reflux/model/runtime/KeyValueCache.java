@@ -6,7 +6,6 @@ import ai.onnxruntime.OrtException;
 import io.reflux.model.ModelException;
 import io.reflux.model.checkpoint.DType;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 
 /** The keys or the values of one layer, [slots, heads, positions, headSize]. */
 final class KeyValueCache {
@@ -20,16 +19,17 @@ final class KeyValueCache {
   /**
    * Allocates.
    *
+   * @param from whose it is, and who gives it back
    * @param type F32, F16, BF16 or I8
    * @throws ModelException if so much memory cannot be had
    */
-  KeyValueCache(DType type, int slots, int heads, int positions, int headSize) {
+  KeyValueCache(DirectMemory from, DType type, int slots, int heads, int positions, int headSize) {
     this.type = type;
     this.slots = slots;
     this.heads = heads;
     this.positions = positions;
     this.headSize = headSize;
-    this.memory = allocate((long) slots * heads * positions * headSize * type.bytes());
+    this.memory = allocate(from, (long) slots * heads * positions * headSize * type.bytes());
   }
 
   /** A tensor of consecutive slots, for the caller to close; it sees later changes. */
@@ -110,7 +110,7 @@ final class KeyValueCache {
         OrtSessions.environment(), memory.asShortBuffer().slice(from, size), shape, element);
   }
 
-  private ByteBuffer allocate(long bytes) {
+  private ByteBuffer allocate(DirectMemory from, long bytes) {
     String advice =
         "key-value cache: %d slots x %d positions take %d MiB a layer (expected: "
             .formatted(slots, positions, (2 * bytes) >> 20);
@@ -118,7 +118,7 @@ final class KeyValueCache {
       throw new ModelException(advice + "under 4096; fewer slots or positions)");
     }
     try {
-      return ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
+      return from.allocate((int) bytes);
     } catch (OutOfMemoryError e) {
       throw new ModelException(
           advice + "to fit the direct memory, see -XX:MaxDirectMemorySize)", e);

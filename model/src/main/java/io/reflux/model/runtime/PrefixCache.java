@@ -1,7 +1,6 @@
 package io.reflux.model.runtime;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
@@ -26,6 +25,7 @@ final class PrefixCache {
   private final int blockTokens;
   private final int blockBytes;
   private final Node root = new Node(null, null);
+  private final DirectMemory memory;
   private final Deque<ByteBuffer> free = new ArrayDeque<>();
 
   /** Least recently used first; no block comes after one that follows it in a prompt. */
@@ -36,11 +36,13 @@ final class PrefixCache {
   /**
    * An empty cache.
    *
+   * @param memory where blocks are kept
    * @param budget bytes, of keys, values and log-probs together
    * @param blockTokens positions a block
    * @param positionBytes keys and values of one position
    */
-  PrefixCache(long budget, int blockTokens, int positionBytes) {
+  PrefixCache(DirectMemory memory, long budget, int blockTokens, int positionBytes) {
+    this.memory = memory;
     this.budget = budget;
     this.blockTokens = blockTokens;
     this.blockBytes = Math.multiplyExact(blockTokens, positionBytes);
@@ -158,7 +160,7 @@ final class PrefixCache {
   private ByteBuffer memory(Node inUse) {
     if (free.isEmpty() && allocated + blockBytes <= budget) {
       allocated += blockBytes;
-      return ByteBuffer.allocateDirect(blockBytes).order(ByteOrder.nativeOrder());
+      return memory.allocate(blockBytes);
     }
     if (free.isEmpty()) {
       evict(inUse);
@@ -168,7 +170,9 @@ final class PrefixCache {
 
   private boolean roomFor(float[] logprobs, Node inUse) {
     while (allocated + bytes(logprobs) > budget) {
-      if (free.poll() != null) {
+      ByteBuffer spare = free.poll();
+      if (spare != null) {
+        memory.free(spare);
         allocated -= blockBytes;
       } else if (!evict(inUse)) {
         return false;
