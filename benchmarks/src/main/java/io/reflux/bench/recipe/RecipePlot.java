@@ -125,8 +125,8 @@ final class RecipePlot {
     double room = Math.max((most - least) * 0.06, Math.abs(most) * 1e-3 + 1e-9);
     double from = least - room;
     double to = most + room;
-    svg.text(x0, bottom + 15, 11, FAINT_INK, Anchor.MIDDLE, number(from));
-    svg.text(x1, bottom + 15, 11, FAINT_INK, Anchor.MIDDLE, number(to));
+    svg.text(x0, bottom + 15, 11, FAINT_INK, Anchor.START, number(from));
+    svg.text(x1, bottom + 15, 11, FAINT_INK, Anchor.END, number(to));
     for (int row = 0; row < names.size(); row++) {
       Spread spread = spreads.get(row);
       double at = top + (row + 0.5) * ROW;
