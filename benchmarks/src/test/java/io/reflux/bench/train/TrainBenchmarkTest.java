@@ -14,7 +14,7 @@ class TrainBenchmarkTest {
   private static final TrainBenchmark.Size TINY =
       new TrainBenchmark.Size(
           new WholeStep.Size(SHAPE, 8000, 8, 64, 16, 1, 1),
-          new Utilisation.Size(SHAPE, 2000, 2, 64, 1, 256, 0.01),
+          new Utilisation.Size(SHAPE, 2000, 2, 64, 1, 256, 0.1),
           new Growth.Size(SHAPE, 2000, 64, 1024, 1));
 
   @Test
