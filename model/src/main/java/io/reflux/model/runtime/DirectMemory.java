@@ -15,7 +15,10 @@ import java.util.List;
  * rollouts, then occupy up to -XX:MaxDirectMemorySize of what nobody uses. One thread at a time.
  */
 final class DirectMemory implements AutoCloseable {
-  /** Unsafe.invokeCleaner: until foreign memory can be asked for, the only way to say so. */
+  /**
+   * Unsafe.invokeCleaner: until foreign memory can be asked for, the only way to say so. Null on a
+   * JVM that no longer has it, where the collector frees as ever.
+   */
   private static final MethodHandle FREE = free();
 
   private final List<ByteBuffer> buffers = new ArrayList<>();
@@ -46,6 +49,9 @@ final class DirectMemory implements AutoCloseable {
   }
 
   private static void giveBack(ByteBuffer buffer) {
+    if (FREE == null) {
+      return;
+    }
     try {
       FREE.invokeExact(buffer);
     } catch (Throwable e) {
@@ -62,7 +68,7 @@ final class DirectMemory implements AutoCloseable {
           .findVirtual(type, "invokeCleaner", MethodType.methodType(void.class, ByteBuffer.class))
           .bindTo(instance.get(null));
     } catch (ReflectiveOperationException e) {
-      throw new ExceptionInInitializerError(e);
+      return null;
     }
   }
 }
