@@ -1,5 +1,7 @@
 package io.reflux.snapshots;
 
+import static java.util.Comparator.comparingLong;
+
 import io.reflux.schemas.avro.SnapshotChunk;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
@@ -13,6 +15,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -57,16 +60,24 @@ final class ChunkReceiver {
   }
 
   private void readWhereTheManifestSays() {
-    Map<Integer, long[]> ranges = new TreeMap<>();
-    for (Incoming file : incoming.values()) {
-      if (!file.complete() && file.located()) {
-        ranges.merge(
-            file.place().partition(),
-            new long[] {file.place().first(), file.place().last()},
-            (a, b) -> new long[] {Math.min(a[0], b[0]), Math.max(a[1], b[1])});
+    List<StoredObject.Place> places =
+        incoming.values().stream()
+            .filter(file -> !file.complete() && file.located())
+            .map(Incoming::place)
+            .sorted(comparingLong(StoredObject.Place::first))
+            .toList();
+    Map<Integer, List<long[]>> ranges = new TreeMap<>();
+    for (StoredObject.Place place : places) {
+      List<long[]> of = ranges.computeIfAbsent(place.partition(), partition -> new ArrayList<>());
+      long[] before = of.isEmpty() ? null : of.get(of.size() - 1);
+      // What lies between may be a larger file that nobody asked for.
+      if (before != null && place.first() <= before[1] + 1) {
+        before[1] = Math.max(before[1], place.last());
+      } else {
+        of.add(new long[] {place.first(), place.last()});
       }
     }
-    ranges.forEach((partition, range) -> read(partition, range[0], range[1]));
+    ranges.forEach((partition, of) -> of.forEach(range -> read(partition, range[0], range[1])));
   }
 
   /** For manifests that do not say, and chunks that were sent again later. */

@@ -22,12 +22,14 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Puts the files of one snapshot into a directory: whole ones as they are, others from the blocks
- * of their differences and the base that these are from. Each is held to the manifest's digest.
+ * Puts the files of one format of a snapshot into a directory: whole ones as they are, others from
+ * the blocks of their differences and the base that these are from. Each is held to the manifest's
+ * digest.
  */
 final class SnapshotAssembly {
   private final SnapshotStores stores;
   private final SnapshotManifest manifest;
+  private final SnapshotFormat format;
   private final Optional<FetchedSnapshot> base;
   private final Path directory;
 
@@ -35,24 +37,28 @@ final class SnapshotAssembly {
   private final Map<String, Map<String, Wanted>> wanted = new LinkedHashMap<>();
 
   /**
-   * @param base what the manifest's differences are from; empty if it has none
+   * @param format one that the manifest offers
+   * @param base what the format's differences are from; empty if it has none
    * @param directory empty
    */
   SnapshotAssembly(
       SnapshotStores stores,
       SnapshotManifest manifest,
+      SnapshotFormat format,
       Optional<FetchedSnapshot> base,
       Path directory) {
     this.stores = stores;
     this.manifest = manifest;
+    this.format = format;
     this.base = base;
     this.directory = directory;
   }
 
   /** Returns when every file is there, verified and on the disk. */
   void run() throws IOException {
+    List<SnapshotFile> files = format.files(manifest);
     Path objects = Files.createDirectory(directory.resolve(".objects"));
-    for (SnapshotFile file : manifest.getFiles()) {
+    for (SnapshotFile file : files) {
       SnapshotStore store = stores.of(file.getStore(), name(file));
       if (file.getBlocks().isEmpty()) {
         want(file, StoredObject.of(file), name(file), objects);
@@ -68,7 +74,7 @@ final class SnapshotAssembly {
           .get(List.copyOf(store.getValue().values()));
     }
     Map<String, Path> built = new HashMap<>();
-    for (SnapshotFile file : manifest.getFiles()) {
+    for (SnapshotFile file : files) {
       Path target = directory.resolve(file.getPath());
       Files.createDirectories(target.getParent());
       Path same = built.putIfAbsent(file.getSha256(), target);

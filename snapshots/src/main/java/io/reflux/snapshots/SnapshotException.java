@@ -10,6 +10,8 @@ public final class SnapshotException extends RefluxException {
   public enum Kind {
     /** No such version, or no pointer for the channel. */
     NOT_FOUND,
+    /** The version is there, and not in the format that is asked for. */
+    NOT_OFFERED,
     /** A manifest that cannot be read, contradicts itself, or is not the one that was named. */
     BAD_MANIFEST,
     /** A file name that points outside the snapshot. */

@@ -16,6 +16,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -35,13 +38,16 @@ import org.slf4j.LoggerFactory;
 public final class SnapshotFetcher {
   private static final Logger log = LoggerFactory.getLogger(SnapshotFetcher.class);
 
+  private static final Pattern VERSION = Pattern.compile("([1-9][0-9]{0,17})(?:-[a-z]+)?");
+
   private final SnapshotAccess access;
   private final Path cacheDir;
   private final SnapshotCatalog catalog;
   private final SnapshotStores stores;
 
   /**
-   * @param cacheDir made if missing; holds one directory a version, named by its number
+   * @param cacheDir made if missing; holds one directory a version and format, named by the
+   *     version's number, and by the format unless it is safetensors
    */
   public SnapshotFetcher(SnapshotAccess access, Path cacheDir) {
     this.access = access;
@@ -62,17 +68,37 @@ public final class SnapshotFetcher {
    *     failed download stays
    */
   public synchronized Path fetch(long version) {
-    return fetch(catalog.require(version).manifest()).directory();
+    return fetch(version, SnapshotFormat.SAFETENSORS).directory();
+  }
+
+  /**
+   * A version in a format, which need not be the only one of it that is here. What other formats
+   * have for themselves is not downloaded.
+   *
+   * @throws SnapshotException of kind NOT_OFFERED if the version has no such format
+   */
+  public synchronized FetchedSnapshot fetch(long version, SnapshotFormat format) {
+    return fetch(catalog.require(version).manifest(), format);
   }
 
   /** The very snapshot that a pointer names, checked by the digest of its manifest. */
   public synchronized FetchedSnapshot fetch(SnapshotPointer pointer) {
-    return fetch(catalog.require(pointer).manifest());
+    return fetch(pointer, SnapshotFormat.SAFETENSORS);
   }
 
   /**
-   * Deletes all versions from the cache but these. Whoever serves one of the others has to keep it
-   * in the set.
+   * The very snapshot that a pointer names, in a format. What other formats have for themselves is
+   * not downloaded.
+   *
+   * @throws SnapshotException of kind NOT_OFFERED if it has no such format
+   */
+  public synchronized FetchedSnapshot fetch(SnapshotPointer pointer, SnapshotFormat format) {
+    return fetch(catalog.require(pointer).manifest(), format);
+  }
+
+  /**
+   * Deletes all versions from the cache but these, in whatever format. Whoever serves one of the
+   * others has to keep it in the set.
    */
   public synchronized void retain(Set<Long> versions) {
     if (!Files.isDirectory(cacheDir)) {
@@ -80,8 +106,8 @@ public final class SnapshotFetcher {
     }
     try {
       for (Path entry : entries()) {
-        String name = entry.getFileName().toString();
-        if (name.matches("[1-9][0-9]{0,17}") && !versions.contains(Long.parseLong(name))) {
+        Matcher name = VERSION.matcher(entry.getFileName().toString());
+        if (name.matches() && !versions.contains(Long.parseLong(name.group(1)))) {
           SnapshotFiles.deleteRecursively(entry);
         }
       }
@@ -90,23 +116,24 @@ public final class SnapshotFetcher {
     }
   }
 
-  private FetchedSnapshot fetch(SnapshotManifest manifest) {
+  private FetchedSnapshot fetch(SnapshotManifest manifest, SnapshotFormat format) {
     access.verify(manifest);
     SnapshotFiles.check(manifest);
-    Path target = cacheDir.resolve(Long.toString(manifest.getVersion()));
+    requireOffered(manifest, format);
+    Path target = directory(manifest, format);
     try {
       Files.createDirectories(cacheDir);
       clearAbandoned();
       if (Files.isDirectory(target)) {
-        if (same(target, manifest)) {
-          return new FetchedSnapshot(manifest, target);
+        if (same(target, manifest, format)) {
+          return new FetchedSnapshot(manifest, target, format);
         }
         log.warn(
             "snapshot {}: cached copy {} differs, fetching it anew", manifest.getVersion(), target);
       }
-      requireRoom(manifest);
-      build(manifest, target);
-      return new FetchedSnapshot(manifest, target);
+      requireRoom(manifest, format);
+      build(manifest, format, target);
+      return new FetchedSnapshot(manifest, target, format);
     } catch (IOException e) {
       throw storage("store version " + manifest.getVersion() + " in", e);
     } catch (UncheckedIOException e) {
@@ -114,20 +141,43 @@ public final class SnapshotFetcher {
     }
   }
 
+  private static void requireOffered(SnapshotManifest manifest, SnapshotFormat format) {
+    List<SnapshotFormat> offered = SnapshotFormat.offeredBy(manifest);
+    if (!offered.contains(format)) {
+      throw new SnapshotException(
+          Kind.NOT_OFFERED,
+          "snapshot "
+              + manifest.getVersion()
+              + ": format "
+              + format
+              + " (expected: one that it offers: "
+              + offered.stream().map(SnapshotFormat::toString).collect(Collectors.joining(", "))
+              + ")");
+    }
+  }
+
+  private Path directory(SnapshotManifest manifest, SnapshotFormat format) {
+    String version = Long.toString(manifest.getVersion());
+    return cacheDir.resolve(
+        format == SnapshotFormat.SAFETENSORS ? version : version + "-" + format);
+  }
+
   /** Walks back to a version that is here, or stands alone, and forward again from there. */
-  private void build(SnapshotManifest manifest, Path target) throws IOException {
+  private void build(SnapshotManifest manifest, SnapshotFormat format, Path target)
+      throws IOException {
     Deque<SnapshotManifest> chain = new ArrayDeque<>();
     Optional<FetchedSnapshot> base = Optional.empty();
     SnapshotManifest next = manifest;
     while (base.isEmpty()) {
       chain.push(next);
-      if (next.getDeltaBase() == null) {
+      // Its differences may all be another format's.
+      if (!hasDifferences(next, format)) {
         break;
       }
       next = base(next);
-      Path here = cacheDir.resolve(Long.toString(next.getVersion()));
-      if (Files.isDirectory(here) && same(here, next)) {
-        base = Optional.of(new FetchedSnapshot(next, here));
+      Path here = directory(next, format);
+      if (Files.isDirectory(here) && same(here, next, format)) {
+        base = Optional.of(new FetchedSnapshot(next, here, format));
       }
     }
     Optional<PartialDirectory> before = Optional.empty();
@@ -136,12 +186,12 @@ public final class SnapshotFetcher {
         SnapshotManifest one = chain.pop();
         PartialDirectory partial = PartialDirectory.create(cacheDir);
         try {
-          new SnapshotAssembly(stores, one, base, partial.path()).run();
+          new SnapshotAssembly(stores, one, format, base, partial.path()).run();
         } finally {
           close(before);
           before = Optional.of(partial);
         }
-        base = Optional.of(new FetchedSnapshot(one, partial.path()));
+        base = Optional.of(new FetchedSnapshot(one, partial.path(), format));
       }
       replace(before.orElseThrow().path(), target);
     } finally {
@@ -184,10 +234,15 @@ public final class SnapshotFetcher {
     return base;
   }
 
-  private void requireRoom(SnapshotManifest manifest) throws IOException {
+  private static boolean hasDifferences(SnapshotManifest manifest, SnapshotFormat format) {
+    return format.files(manifest).stream().anyMatch(file -> !file.getBlocks().isEmpty());
+  }
+
+  private void requireRoom(SnapshotManifest manifest, SnapshotFormat format) throws IOException {
     // Differences are put together beside their blocks and the version they are from.
-    int times = manifest.getDeltaBase() == null ? 1 : 3;
-    long needed = times * SnapshotFiles.totalBytes(manifest);
+    int times = hasDifferences(manifest, format) ? 3 : 1;
+    long needed =
+        times * format.files(manifest).stream().mapToLong(SnapshotFile::getSizeBytes).sum();
     long usable = Files.getFileStore(cacheDir).getUsableSpace();
     if (usable < needed) {
       throw new SnapshotException(
@@ -216,8 +271,10 @@ public final class SnapshotFetcher {
     }
   }
 
-  private static boolean same(Path directory, SnapshotManifest manifest) throws IOException {
-    for (SnapshotFile file : manifest.getFiles()) {
+  private static boolean same(Path directory, SnapshotManifest manifest, SnapshotFormat format)
+      throws IOException {
+    List<SnapshotFile> files = format.files(manifest);
+    for (SnapshotFile file : files) {
       Path path = directory.resolve(file.getPath());
       if (!Files.isRegularFile(path)
           || Files.size(path) != file.getSizeBytes()
@@ -226,7 +283,7 @@ public final class SnapshotFetcher {
       }
     }
     try (Stream<Path> found = Files.walk(directory)) {
-      return found.filter(Files::isRegularFile).count() == manifest.getFiles().size();
+      return found.filter(Files::isRegularFile).count() == files.size();
     }
   }
 

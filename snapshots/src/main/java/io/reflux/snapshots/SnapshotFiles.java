@@ -12,6 +12,7 @@ import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
@@ -22,6 +23,7 @@ import java.util.stream.Stream;
 /** What may be in a snapshot. */
 final class SnapshotFiles {
   private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
+  private static final Pattern FORMAT = Pattern.compile("[a-z][a-z0-9-]{0,31}");
 
   private SnapshotFiles() {}
 
@@ -104,6 +106,25 @@ final class SnapshotFiles {
       }
       total += size;
     }
+    checkFormats(name, manifest.getFormats(), seen);
+  }
+
+  /** Refuses formats that are offered without a file of theirs. */
+  static void checkFormats(String name, List<String> formats, Collection<String> paths) {
+    Set<String> offered = new HashSet<>(formats);
+    Set<String> owners = new HashSet<>();
+    paths.forEach(path -> owners.add(SnapshotFormat.owner(offered, path)));
+    for (String format : formats) {
+      if (!FORMAT.matcher(format).matches()) {
+        throw new SnapshotException(
+            Kind.BAD_MANIFEST,
+            name + "a format's name (expected: up to 32 of a-z, 0-9 and -, such as onnx)");
+      }
+      if (!owners.contains(format)) {
+        throw new SnapshotException(
+            Kind.BAD_MANIFEST, name + "format " + format + " (expected: with files of its own)");
+      }
+    }
   }
 
   /** Refuses a file that is not what its name says. */
@@ -139,10 +160,6 @@ final class SnapshotFiles {
     return new SnapshotException(
         Kind.CORRUPT_FILE,
         "snapshot: " + source + " changed while it was sent (expected: a directory at rest)");
-  }
-
-  static long totalBytes(SnapshotManifest manifest) {
-    return manifest.getFiles().stream().mapToLong(SnapshotFile::getSizeBytes).sum();
   }
 
   static void deleteRecursively(Path root) throws IOException {

@@ -25,7 +25,8 @@ import java.util.TreeMap;
  * @param seed of the training run
  * @param codeVersion version of the build that publishes
  * @param lineage what else made the weights, where that is known
- * @param formats that the files offer; empty for safetensors alone
+ * @param formats that the files offer, as {@link SnapshotFormat} names them; empty for safetensors
+ *     alone
  */
 public record SnapshotInfo(
     String studentName,

@@ -109,12 +109,7 @@ public final class SnapshotPublisher implements AutoCloseable {
     return published(
         "clearing",
         () -> {
-          Set<Long> wanted = new HashSet<>(kept);
-          catalog.pointers().values().forEach(pointer -> wanted.add(pointer.getVersion()));
-          Map<String, Instant> stored = stores.target().list();
-          SnapshotRetention going =
-              SnapshotRetention.of(
-                  catalog.entries(), wanted, stored, clock.instant().minus(leastAge));
+          SnapshotRetention going = retention(kept, leastAge);
           if (!going.versions().isEmpty()) {
             String topic = Topics.SNAPSHOTS.fullName(clients.kafka());
             commit(
@@ -128,8 +123,25 @@ public final class SnapshotPublisher implements AutoCloseable {
         });
   }
 
+  /**
+   * The versions that {@link #clear} would clear now. Nothing changes, and nobody is fenced.
+   *
+   * @throws SnapshotException if a pointer cannot be read
+   */
+  public synchronized Set<Long> clearable(Set<Long> kept, Duration leastAge) {
+    return retention(kept, leastAge).versions();
+  }
+
+  private SnapshotRetention retention(Set<Long> kept, Duration leastAge) {
+    Set<Long> wanted = new HashSet<>(kept);
+    catalog.pointers().values().forEach(pointer -> wanted.add(pointer.getVersion()));
+    Map<String, Instant> stored = stores.target().list();
+    return SnapshotRetention.of(catalog.entries(), wanted, stored, clock.instant().minus(leastAge));
+  }
+
   private SnapshotCatalog.Entry publishEntry(Path modelDir, SnapshotInfo info) {
     List<String> paths = SnapshotFiles.list(modelDir);
+    SnapshotFiles.checkFormats("snapshot of " + modelDir + ": ", info.formats(), paths);
     return published(
         "snapshot of " + modelDir,
         () -> {

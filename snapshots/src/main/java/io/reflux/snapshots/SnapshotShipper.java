@@ -77,7 +77,12 @@ final class SnapshotShipper {
     for (String path : paths) {
       Path source = modelDirectory.resolve(path);
       try {
-        files.add(ship(source, path, standing, base));
+        SnapshotFile file = ship(source, path, standing, base);
+        files.add(file);
+        // Formats may have the same file, such as the tokenizer.
+        if (file.getBlocks().isEmpty()) {
+          standing.put(file.getSha256(), file);
+        }
       } catch (IOException e) {
         throw SnapshotFiles.unreadable(source, e);
       }

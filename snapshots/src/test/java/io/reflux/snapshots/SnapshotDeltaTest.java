@@ -227,6 +227,8 @@ class SnapshotDeltaTest {
       publishNext();
     }
     SnapshotCatalog catalog = new SnapshotCatalog(access);
+    assertThat(publisher.clearable(Set.of(2L), Duration.ZERO)).containsExactly(3L);
+    assertThat(catalog.list()).hasSize(6);
     // The channel serves 6, which builds on 5, and that on 4.
     assertThat(publisher.clear(Set.of(2L), Duration.ZERO)).containsExactly(3L);
     assertThat(publisher.clear(Set.of(), Duration.ofHours(1))).containsExactly(1L, 2L);
