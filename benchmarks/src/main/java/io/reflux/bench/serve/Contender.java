@@ -8,6 +8,9 @@ interface Contender extends AutoCloseable {
    */
   Answer answer(String prompt, int tokens);
 
+  /** Continues a text until the model ends it, by at most so many tokens. */
+  Answer untilEnd(String prompt, int tokens);
+
   @Override
   void close();
 

@@ -11,6 +11,9 @@ import java.util.List;
 
 /** Whether answers are what they should be: llama.cpp's in the same format, and in fewer bits. */
 final class Greedy {
+  /** Characters of an answer that a failure shows. */
+  private static final int SHOWN = 40;
+
   private Greedy() {}
 
   /** Greedy texts of both in float32, where both compute the same numbers. */
@@ -23,16 +26,32 @@ final class Greedy {
     try (OwnEngine own = new OwnEngine(student, new EngineOptions(1, positions));
         LlamaPeer peer = new LlamaPeer(file, 1, positions, true)) {
       for (String prompt : prompts) {
-        String expected = whole(peer.answer(prompt, tokens).text());
-        String text = whole(own.answer(prompt, tokens).text());
+        String expected = whole(peer.untilEnd(prompt, tokens).text());
+        String text = whole(own.untilEnd(prompt, tokens).text());
         if (text.equals(expected)) {
           equal++;
         } else {
-          result.failure("greedy: '" + text + "' (expected: '" + expected + "', as llama.cpp)");
+          int from = sameBeginning(text, expected);
+          result.failure(
+              "greedy: '%s' after %d characters of the answer to '%s' (expected: '%s', as llama.cpp)"
+                  .formatted(shown(text, from), from, prompt, shown(expected, from)));
         }
       }
     }
     result.count("greedy_equal", equal).count("greedy_compared", prompts.size());
+  }
+
+  private static int sameBeginning(String one, String other) {
+    int from = 0;
+    while (from < Math.min(one.length(), other.length())
+        && one.charAt(from) == other.charAt(from)) {
+      from++;
+    }
+    return from;
+  }
+
+  private static String shown(String text, int from) {
+    return text.substring(from, Math.min(text.length(), from + SHOWN));
   }
 
   /** Without a character at the end whose other bytes were still to come: one drops it. */

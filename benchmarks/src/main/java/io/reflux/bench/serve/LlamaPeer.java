@@ -41,11 +41,20 @@ final class LlamaPeer implements Contender {
 
   @Override
   public Answer answer(String prompt, int tokens) {
+    return answer(prompt, tokens, true);
+  }
+
+  @Override
+  public Answer untilEnd(String prompt, int tokens) {
+    return answer(prompt, tokens, false);
+  }
+
+  private Answer answer(String prompt, int tokens, boolean pastEnd) {
     InferenceParameters parameters =
         new InferenceParameters(prompt)
             .setTemperature(0)
             .setNPredict(tokens)
-            .setIgnoreEos(true)
+            .setIgnoreEos(pastEnd)
             .setCachePrompt(false);
     long asked = System.nanoTime();
     long first = 0;

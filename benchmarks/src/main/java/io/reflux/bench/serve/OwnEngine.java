@@ -22,6 +22,15 @@ final class OwnEngine implements Contender {
 
   @Override
   public Answer answer(String prompt, int tokens) {
+    return answer(prompt, tokens, Set.of());
+  }
+
+  @Override
+  public Answer untilEnd(String prompt, int tokens) {
+    return answer(prompt, tokens, student.text().stopIds());
+  }
+
+  private Answer answer(String prompt, int tokens, Set<Integer> stopIds) {
     long asked = System.nanoTime();
     TokenStream stream = student.text().tokenizer().stream();
     StringBuilder text = new StringBuilder();
@@ -29,7 +38,7 @@ final class OwnEngine implements Contender {
     Generation generation =
         engine
             .submit(
-                request(prompt, tokens, 0),
+                request(prompt, tokens, stopIds, 0),
                 token -> {
                   text.append(stream.push(token.id()));
                   times[1] = System.nanoTime() - asked;
@@ -46,14 +55,15 @@ final class OwnEngine implements Contender {
   /** With the whole distribution of every token. */
   Generation distributions(String prompt, int tokens) {
     return engine
-        .submit(request(prompt, tokens, student.config().vocabularySize()), null)
+        .submit(request(prompt, tokens, Set.of(), student.config().vocabularySize()), null)
         .result()
         .join();
   }
 
-  private GenerationRequest request(String prompt, int tokens, int topLogprobs) {
+  private GenerationRequest request(
+      String prompt, int tokens, Set<Integer> stopIds, int topLogprobs) {
     return new GenerationRequest(
-        student.promptIds(prompt), tokens, SamplingOptions.GREEDY, Set.of(), topLogprobs);
+        student.promptIds(prompt), tokens, SamplingOptions.GREEDY, stopIds, topLogprobs);
   }
 
   @Override

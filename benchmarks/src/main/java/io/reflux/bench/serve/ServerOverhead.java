@@ -24,6 +24,9 @@ import java.util.concurrent.TimeUnit;
 final class ServerOverhead implements AutoCloseable {
   private static final int PATIENCE_SECONDS = 120;
 
+  /** One takes a few tenths of a second, too little to time by itself. */
+  private static final int ROUNDS = 6;
+
   private final BenchStudent student;
   private final int streams;
   private final int positions;
@@ -96,30 +99,34 @@ final class ServerOverhead implements AutoCloseable {
     return service;
   }
 
-  /** Adds one run of each, the server first in every other one. */
+  /** Adds one run, of several rounds, in every other one of which the server is first. */
   void measure(int run, int promptTokens, int tokens, Result.Builder result) throws Exception {
-    List<String> prompts = new ArrayList<>();
-    for (int i = 0; i < streams; i++) {
-      prompts.add(student.prompt(promptTokens, 1_000_003L * run + i));
-    }
-    Streams.Time served = null;
-    if (run % 2 == 0) {
-      served = served(prompts, tokens);
-    }
-    Streams.Time alone = bare(prompts, tokens);
-    if (served == null) {
-      served = served(prompts, tokens);
+    double servedSeconds = 0;
+    double servedCpu = 0;
+    double aloneSeconds = 0;
+    double aloneCpu = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+      List<String> prompts = new ArrayList<>();
+      for (int i = 0; i < streams; i++) {
+        prompts.add(student.prompt(promptTokens, 1_000_003L * (run * ROUNDS + round) + i));
+      }
+      Streams.Time served = round % 2 == 0 ? served(prompts, tokens) : null;
+      Streams.Time alone = bare(prompts, tokens);
+      served = served == null ? served(prompts, tokens) : served;
+      servedSeconds += served.seconds();
+      servedCpu += served.cpuSeconds();
+      aloneSeconds += alone.seconds();
+      aloneCpu += alone.cpuSeconds();
     }
     if (run < 0) {
       return;
     }
-    double all = (double) streams * tokens;
+    double all = (double) ROUNDS * streams * tokens;
     result
-        .sample("server_overhead", served.seconds() / alone.seconds() - 1, "")
-        .sample("server_tokens_per_second", all / served.seconds(), "tokens/s")
-        .sample("bare_tokens_per_second", all / alone.seconds(), "tokens/s")
-        .sample(
-            "server_cpu_per_token", 1e6 * (served.cpuSeconds() - alone.cpuSeconds()) / all, "us");
+        .sample("server_overhead", servedSeconds / aloneSeconds - 1, "")
+        .sample("server_tokens_per_second", all / servedSeconds, "tokens/s")
+        .sample("bare_tokens_per_second", all / aloneSeconds, "tokens/s")
+        .sample("server_cpu_per_token", 1e6 * (servedCpu - aloneCpu) / all, "us");
   }
 
   private Streams.Time served(List<String> prompts, int tokens) throws Exception {

@@ -13,7 +13,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ServeBenchmarkTest {
   private static final ServeBenchmark.Size TINY =
-      new ServeBenchmark.Size(new BenchStudent.Shape(512, 64, 96, 2, 4, 2), 256, 8, 100, 12, 4, 1);
+      new ServeBenchmark.Size(
+          new BenchStudent.Shape(512, 64, 96, 2, 4, 2), 256, 8, 100, 12, 4, 0, 1);
 
   @TempDir private Path folder;
 

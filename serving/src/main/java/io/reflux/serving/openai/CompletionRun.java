@@ -14,9 +14,10 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -26,6 +27,12 @@ import java.util.concurrent.atomic.AtomicInteger;
  * text of them and sends it, as many at once as there are.
  */
 final class CompletionRun {
+  /**
+   * Text goes out at once, and then no more often than this: nobody sees finer steps, and each
+   * costs a wake-up of this server, a write, and a read by the client.
+   */
+  private static final long PACE_MILLIS = 4;
+
   /** So that the seeds of a request's choices lie far apart. */
   private static final long SEED_STEP = 0x9E3779B97F4A7C15L;
 
@@ -35,9 +42,9 @@ final class CompletionRun {
   private final Sink sink;
   private final Runnable onFirstToken;
   private final Optional<TextTap> tap;
-  private final Executor executor;
+  private final ScheduledExecutorService executor;
   private final Queue<Runnable> inbox = new ConcurrentLinkedQueue<>();
-  private final AtomicBoolean scheduled = new AtomicBoolean();
+  private final AtomicBoolean paced = new AtomicBoolean();
   private final AtomicInteger unfinished;
   private final AtomicInteger cachedTokens = new AtomicInteger();
   private final AtomicInteger completionTokens = new AtomicInteger();
@@ -81,7 +88,7 @@ final class CompletionRun {
       Sink sink,
       Runnable onFirstToken,
       Optional<TextTap> tap,
-      Executor executor) {
+      ScheduledExecutorService executor) {
     this.served = served;
     this.call = call;
     this.prompts = prompts;
@@ -153,27 +160,57 @@ final class CompletionRun {
     }
   }
 
+  /** Does something soon, with others that come in the meantime. */
   private void later(Runnable task) {
     inbox.add(task);
-    if (scheduled.compareAndSet(false, true)) {
-      try {
-        executor.execute(this::drain);
-      } catch (RejectedExecutionException e) {
-        // The server is on its way out; what is left is done here.
-        drain();
-      }
+    if (paced.compareAndSet(false, true)) {
+      execute(this::tick);
     }
   }
 
-  private void drain() {
-    // Before the tasks: who adds one after the last was taken has to schedule again.
-    scheduled.set(false);
+  /** Does something, and all that came before it, as soon as it can be done. */
+  private void now(Runnable task) {
+    inbox.add(task);
+    execute(this::drain);
+  }
+
+  private void execute(Runnable step) {
+    try {
+      executor.execute(step);
+    } catch (RejectedExecutionException e) {
+      // The server is on its way out; what is left is done here.
+      drain();
+    }
+  }
+
+  /** Goes on for as long as something comes. */
+  private void tick() {
+    if (drain()) {
+      try {
+        var unused = executor.schedule(this::tick, PACE_MILLIS, TimeUnit.MILLISECONDS);
+      } catch (RejectedExecutionException e) {
+        paced.set(false);
+      }
+      return;
+    }
+    paced.set(false);
+    // Something may have come after the last look, and seen that a tick was still to be.
+    if (!inbox.isEmpty() && paced.compareAndSet(false, true)) {
+      execute(this::tick);
+    }
+  }
+
+  /** Whether there was anything to do. */
+  private boolean drain() {
+    boolean any = false;
     synchronized (inbox) {
       for (Runnable task = inbox.poll(); task != null; task = inbox.poll()) {
         task.run();
+        any = true;
       }
       sink.flush();
     }
+    return any;
   }
 
   private void tokenSeen() {
@@ -205,7 +242,7 @@ final class CompletionRun {
       var unused =
           submitted
               .result()
-              .whenComplete((generation, failure) -> later(() -> end(generation, failure)));
+              .whenComplete((generation, failure) -> now(() -> end(generation, failure)));
     }
 
     private void token(Generation.Token token) {

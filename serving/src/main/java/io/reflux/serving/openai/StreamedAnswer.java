@@ -1,6 +1,6 @@
 package io.reflux.serving.openai;
 
-import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.core.io.JsonStringEncoder;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.linecorp.armeria.common.HttpData;
 import com.linecorp.armeria.common.HttpResponseWriter;
@@ -17,6 +17,7 @@ final class StreamedAnswer implements CompletionRun.Sink {
   private final Bodies bodies;
   private final CompletionCall call;
   private final HttpResponseWriter writer;
+  private final Frame[] frames;
   private final ByteArrayOutputStream pending = new ByteArrayOutputStream();
 
   /**
@@ -26,6 +27,32 @@ final class StreamedAnswer implements CompletionRun.Sink {
     this.bodies = bodies;
     this.call = call;
     this.writer = writer;
+    this.frames = new Frame[call.totalChoices()];
+  }
+
+  /** The event that carries a choice's text and nothing else that changes, written once. */
+  private final class Frame {
+    private static final String PLACE = "\u0001";
+    private static final String WRITTEN_PLACE = "\\u0001";
+
+    private final byte[] before;
+    private final byte[] after;
+
+    Frame(int choice) {
+      ObjectNode part = part(bodies.partialChoice(choice, PLACE, List.of(), null));
+      String event = new String(Json.bytes(part), StandardCharsets.UTF_8);
+      int place = event.lastIndexOf(WRITTEN_PLACE);
+      before = event.substring(0, place).getBytes(StandardCharsets.UTF_8);
+      after = event.substring(place + WRITTEN_PLACE.length()).getBytes(StandardCharsets.UTF_8);
+    }
+
+    void write(String text) {
+      pending.writeBytes(PREFIX);
+      pending.writeBytes(before);
+      pending.writeBytes(JsonStringEncoder.getInstance().quoteAsUTF8(text));
+      pending.writeBytes(after);
+      pending.writeBytes(SUFFIX);
+    }
   }
 
   /** Before any piece. */
@@ -40,8 +67,13 @@ final class StreamedAnswer implements CompletionRun.Sink {
 
   @Override
   public synchronized void piece(int choice, Piece piece) {
-    if (!piece.text().isEmpty() || call.wantsLogprobs()) {
+    if (call.wantsLogprobs()) {
       send(bodies.partialChoice(choice, piece.text(), piece.tokens(), null));
+    } else if (!piece.text().isEmpty()) {
+      if (frames[choice] == null) {
+        frames[choice] = new Frame(choice);
+      }
+      frames[choice].write(piece.text());
     }
   }
 
@@ -69,12 +101,15 @@ final class StreamedAnswer implements CompletionRun.Sink {
   }
 
   private void send(ObjectNode choice) {
-    ArrayNode choices = Json.array().add(choice);
-    ObjectNode part = bodies.answer(true, choices);
+    event(Json.bytes(part(choice)));
+  }
+
+  private ObjectNode part(ObjectNode choice) {
+    ObjectNode part = bodies.answer(true, Json.array().add(choice));
     if (call.includeUsage()) {
       part.putNull("usage");
     }
-    event(Json.bytes(part));
+    return part;
   }
 
   private void event(byte[] data) {
