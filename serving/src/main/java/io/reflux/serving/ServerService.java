@@ -215,6 +215,10 @@ public final class ServerService implements Service {
     api.onServed(tap);
   }
 
+  private int modelsInMemory() {
+    return subscriber.modelsInMemory() + canary.map(SnapshotSubscriber::modelsInMemory).orElse(0);
+  }
+
   /** The models, for use without HTTP. */
   public SnapshotSubscriber subscriber() {
     return subscriber;
@@ -298,6 +302,9 @@ public final class ServerService implements Service {
     Reports() {
       Gauge.builder("served_version", ServerService.this, s -> s.servedVersion().orElse(0))
           .description("Version that new requests get; 0 before the first")
+          .register(meters);
+      Gauge.builder("models_in_memory", ServerService.this, ServerService::modelsInMemory)
+          .description("Served, being loaded, or finishing requests, of all channels")
           .register(meters);
     }
 

@@ -18,6 +18,7 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -86,13 +87,17 @@ public final class SnapshotSubscriber implements AutoCloseable {
 
     /** A version could not be served; what was served before still is. */
     default void problem(SnapshotException problem) {}
+
+    /** A version has left memory. On a thread of its own, after its last lease was closed. */
+    default void released(long version) {}
   }
 
   private final Options options;
   private final SnapshotFetcher fetcher;
   private final SnapshotWatcher watcher;
   private final AtomicReference<ServedModel> current = new AtomicReference<>();
-  private final Set<Long> alive = ConcurrentHashMap.newKeySet();
+  // How often a version is in memory: after a rollback an old engine of it may still finish.
+  private final Map<Long, Integer> alive = new ConcurrentHashMap<>();
   private final Deque<Long> recent = new ArrayDeque<>();
   private final List<Listener> listeners = new CopyOnWriteArrayList<>();
   private final AtomicBoolean closed = new AtomicBoolean();
@@ -150,6 +155,14 @@ public final class SnapshotSubscriber implements AutoCloseable {
     return Optional.ofNullable(current.get());
   }
 
+  /**
+   * How many models are in memory: the current one, one that is being loaded, and those that
+   * requests finish on.
+   */
+  public int modelsInMemory() {
+    return alive.values().stream().mapToInt(Integer::intValue).sum();
+  }
+
   /** Holds the model served now; empty before the first one, and after the close. */
   public Optional<Lease> acquire() {
     while (true) {
@@ -203,7 +216,10 @@ public final class SnapshotSubscriber implements AutoCloseable {
     }
     try {
       if (!closer.awaitTermination(CLOSE_PATIENCE_SECONDS, TimeUnit.SECONDS)) {
-        log.warn("versions {} are still held {} s after the close", alive, CLOSE_PATIENCE_SECONDS);
+        log.warn(
+            "versions {} are still held {} s after the close",
+            alive.keySet(),
+            CLOSE_PATIENCE_SECONDS);
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -234,6 +250,21 @@ public final class SnapshotSubscriber implements AutoCloseable {
   }
 
   private ServedModel load(FetchedSnapshot snapshot) {
+    long version = snapshot.version();
+    alive.merge(version, 1, Integer::sum);
+    boolean loaded = false;
+    try {
+      ServedModel served = open(snapshot);
+      loaded = true;
+      return served;
+    } finally {
+      if (!loaded) {
+        forget(version);
+      }
+    }
+  }
+
+  private ServedModel open(FetchedSnapshot snapshot) {
     LanguageModel model = LanguageModel.load(snapshot.directory());
     checkFingerprints(snapshot.manifest(), model);
     int maxPositions = Math.min(options.maxPositions(), model.config().maxPositions());
@@ -253,14 +284,18 @@ public final class SnapshotSubscriber implements AutoCloseable {
         engine.close();
       }
     }
-    long version = snapshot.version();
-    alive.add(version);
-    return new ServedModel(snapshot, model, engine, maxPositions, closer, () -> gone(version));
+    return new ServedModel(
+        snapshot, model, engine, maxPositions, closer, () -> gone(snapshot.version()));
   }
 
   private void gone(long version) {
-    alive.remove(version);
+    forget(version);
     log.info("channel {}: version {} is out of memory", options.channel(), version);
+    listeners.forEach(listener -> listener.released(version));
+  }
+
+  private void forget(long version) {
+    alive.computeIfPresent(version, (key, count) -> count == 1 ? null : count - 1);
     if (closed.get() && alive.isEmpty()) {
       closer.shutdown();
     }
@@ -300,7 +335,7 @@ public final class SnapshotSubscriber implements AutoCloseable {
     while (recent.size() > options.keepSnapshots() + 1) {
       recent.removeFirst();
     }
-    Set<Long> keep = new HashSet<>(alive);
+    Set<Long> keep = new HashSet<>(alive.keySet());
     keep.addAll(recent);
     try {
       fetcher.retain(keep);
