@@ -17,6 +17,7 @@ import io.reflux.model.tokenizer.BpeTrainer;
 import io.reflux.model.tokenizer.BpeVocabulary;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotPublisher;
@@ -33,6 +34,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 
 /** One test's own loop: a publisher of small random models, and servers of what it publishes. */
 final class Fleet implements AutoCloseable {
@@ -50,15 +52,24 @@ final class Fleet implements AutoCloseable {
           "How do I change the address of an order that I have paid for?");
 
   private final KafkaClients clients;
+  private final SnapshotAccess access;
   private final Path directory;
   private final SnapshotPublisher publisher;
 
   Fleet(DevStack stack, Path directory) {
+    this(stack, directory, SnapshotAccess::unsigned);
+  }
+
+  /**
+   * @param access with which it publishes, and its servers read
+   */
+  Fleet(DevStack stack, Path directory, Function<KafkaClients, SnapshotAccess> access) {
     String prefix = "t" + UUID.randomUUID().toString().substring(0, 8) + ".";
     this.clients = new KafkaClients(stack.kafkaConfig(prefix), stack.registryConfig());
+    this.access = access.apply(clients);
     this.directory = directory;
     clients.createTopics();
-    publisher = new SnapshotPublisher(clients);
+    publisher = new SnapshotPublisher(this.access);
   }
 
   KafkaClients clients() {
@@ -130,9 +141,20 @@ final class Fleet implements AutoCloseable {
     return publish(model, model.tokenizerFingerprint(), channel);
   }
 
+  /** Somebody else publishes a model of random weights on channel stable. */
+  SnapshotManifest publish(SnapshotPublisher by, long seed) {
+    LanguageModel model = model(seed);
+    return publish(by, model, model.tokenizerFingerprint(), "stable");
+  }
+
   private SnapshotManifest publish(
       LanguageModel model, String tokenizerFingerprint, String channel) {
-    return publisher.publish(
+    return publish(publisher, model, tokenizerFingerprint, channel);
+  }
+
+  private static SnapshotManifest publish(
+      SnapshotPublisher by, LanguageModel model, String tokenizerFingerprint, String channel) {
+    return by.publish(
         model.directory(),
         new SnapshotInfo(
             "student",
@@ -190,7 +212,7 @@ final class Fleet implements AutoCloseable {
       service =
           new ServerService(
               config(fleet.directory.resolve("serving"), slots, queueLimit, 0, more),
-              fleet.clients,
+              fleet.access,
               meters);
       service.addListener(this);
     }
