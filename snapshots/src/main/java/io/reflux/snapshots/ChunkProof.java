@@ -37,7 +37,7 @@ final class ChunkProof {
                 clients.codec().decode(topic, record.value(), SnapshotChunk.class);
             if (record.key().equals(ChunkSender.key(object.sha256(), chunk.getIndex()))
                 && chunk.getCount() == object.pieces()
-                && ChunkReceiver.crc32c(chunk.getData()) == chunk.getCrc32c()) {
+                && ChunkGathering.crc32c(chunk.getData()) == chunk.getCrc32c()) {
               found.set(chunk.getIndex());
             }
             return true;

@@ -135,7 +135,7 @@ class SnapshotDeltaTest {
               chunk.getData().get(data);
               data[60] ^= 1;
               chunk.setData(java.nio.ByteBuffer.wrap(data));
-              chunk.setCrc32c(ChunkReceiver.crc32c(chunk.getData()));
+              chunk.setCrc32c(ChunkGathering.crc32c(chunk.getData()));
               return Loop.withValue(record, loop.clients().codec().encode(record.topic(), chunk));
             },
             manifest -> {});

@@ -155,7 +155,7 @@ class SnapshotRoundTripTest {
             changedChunk(
                 chunk -> {
                   flip(chunk.getData());
-                  chunk.setCrc32c(ChunkReceiver.crc32c(chunk.getData()));
+                  chunk.setCrc32c(ChunkGathering.crc32c(chunk.getData()));
                 },
                 0,
                 900_000));
