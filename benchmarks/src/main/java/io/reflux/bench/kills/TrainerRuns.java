@@ -7,6 +7,7 @@ import io.reflux.schemas.kafka.KafkaConfig;
 import io.reflux.schemas.service.RefluxException;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -145,7 +146,14 @@ final class TrainerRuns {
       journals = files.filter(path -> path.toString().endsWith(".journal")).sorted().toList();
     }
     for (Path journal : journals) {
-      for (String line : Files.readString(journal).split("\n", -1)) {
+      String noted;
+      try {
+        noted = Files.readString(journal);
+      } catch (NoSuchFileException e) {
+        // The trainer has let go of it meanwhile, since newer ones hold what counts.
+        continue;
+      }
+      for (String line : noted.split("\n", -1)) {
         // A line that is being written does not count yet.
         if (line.startsWith("step ") && line.contains(" #")) {
           newest = Math.max(newest, Long.parseLong(line.split(" ", 3)[1]));
