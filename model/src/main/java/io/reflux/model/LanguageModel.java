@@ -67,10 +67,19 @@ public final class LanguageModel {
       throw new ModelException(tokenizerSource.resolve("tokenizer.json") + ": no such file");
     }
     Checkpoints.save(directory, config, weights, dtype);
+    copyText(tokenizerSource, directory);
+  }
+
+  /**
+   * Copies what belongs to the tokenizer, as far as it is there.
+   *
+   * @param to a directory; files of the same names are replaced
+   */
+  public static void copyText(Path from, Path to) {
     try {
       for (String name : TOKENIZER_FILES) {
-        Path source = tokenizerSource.resolve(name);
-        Path target = directory.resolve(name);
+        Path source = from.resolve(name);
+        Path target = to.resolve(name);
         boolean sameFile =
             Files.exists(target) && Files.exists(source) && Files.isSameFile(source, target);
         if (Files.exists(source) && !sameFile) {
@@ -78,7 +87,7 @@ public final class LanguageModel {
         }
       }
     } catch (IOException e) {
-      throw new ModelException(directory + ": cannot be written: " + e.getMessage(), e);
+      throw new ModelException(to + ": cannot be written: " + e.getMessage(), e);
     }
   }
 

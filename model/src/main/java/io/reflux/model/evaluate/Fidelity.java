@@ -12,6 +12,7 @@ import io.reflux.model.runtime.Scores;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
@@ -93,23 +94,40 @@ public final class Fidelity {
    * @throws ModelException if a sequence does not fit its vocabulary or positions
    */
   public Marks of(ModelConfig config, Weights weights) {
+    try (Scorer scorer = new Scorer(config, weights, 1, runtime)) {
+      return compare(scorer::score);
+    }
+  }
+
+  /**
+   * Compares a model by what it says of whole sequences.
+   *
+   * @param logits of a sequence, [tokens, the original's vocabulary], for each token's successor
+   */
+  public Marks of(Function<int[], float[]> logits) {
+    return compare(
+        batch ->
+            batch.stream()
+                .map(request -> LogitScores.of(request, logits.apply(request.tokenIds())))
+                .toList());
+  }
+
+  private Marks compare(Function<List<ScoreRequest>, List<Scores>> scoring) {
     TeacherStudentDivergence.Result divergence = TeacherStudentDivergence.Result.EMPTY;
     double logged = 0;
     int next = 0;
-    try (Scorer scorer = new Scorer(config, weights, 1, runtime)) {
-      for (List<ScoreRequest> batch : batches) {
-        List<ScoreRequest> asked = new ArrayList<>(batch.size());
-        for (int i = 0; i < batch.size(); i++) {
-          NamedIds named = labels.get(next + i);
-          asked.add(new ScoreRequest(batch.get(i).tokenIds(), 1, named.ids(), named.k()));
-        }
-        for (Scores scores : scorer.score(asked)) {
-          divergence =
-              divergence.plus(
-                  TeacherStudentDivergence.compare(labels.get(next), scores, row -> true));
-          logged += sum(scores.tokenLogprobs());
-          next++;
-        }
+    for (List<ScoreRequest> batch : batches) {
+      List<ScoreRequest> asked = new ArrayList<>(batch.size());
+      for (int i = 0; i < batch.size(); i++) {
+        NamedIds named = labels.get(next + i);
+        asked.add(new ScoreRequest(batch.get(i).tokenIds(), 1, named.ids(), named.k()));
+      }
+      for (Scores scores : scoring.apply(asked)) {
+        divergence =
+            divergence.plus(
+                TeacherStudentDivergence.compare(labels.get(next), scores, row -> true));
+        logged += sum(scores.tokenLogprobs());
+        next++;
       }
     }
     double perplexity = Math.exp(-logged / tokens);

@@ -109,7 +109,7 @@ public final class DecodeGraph {
       String total =
           graph.node("ReduceMax", "total_length", List.of(lengths), attribute("keepdims", 0));
       Trunk trunk = new Trunk(graph, config, weights, options, positions);
-      String hidden = trunk.hidden(ids, lengths, total, rows, caches);
+      String hidden = trunk.hidden(new Trunk.Run(ids, lengths, total, rows), caches);
       String logits = trunk.head("logits", hidden, trunk.headMatrix());
       graph.node("LogSoftmax", LOGPROBS, List.of(logits), attribute("axis", -1));
 

@@ -189,6 +189,6 @@ public final class ScoringGraph {
     for (int layer = 0; layer < config.layers(); layer++) {
       caches.add(new Trunk.Cache("", "", "layer" + layer + ".keys", "layer" + layer + ".values"));
     }
-    return trunk.hidden(ids, lengths, total, ROWS, caches);
+    return trunk.hidden(new Trunk.Run(ids, lengths, total, ROWS), caches);
   }
 }

@@ -97,26 +97,40 @@ final class Trunk {
   }
 
   /**
-   * Adds everything below the head.
+   * What one run is about.
    *
    * @param ids int64 [batch, tokens], right-padded
    * @param lengths int32 [batch], positions seen at the end of this run, those in the cache
    *     included
    * @param totalLength int32 without dimensions, the cache's use after this run
-   * @param rows int64 of any shape, indices into the flattened ids: the positions that are wanted
-   * @param caches one a layer
-   * @return float32 [shape of rows, hiddenSize], what the head multiplies
+   * @param positions int64 [batch, tokens], where each token stands; empty where lengths tell
+   * @param rows int64 of any shape, indices into the flattened ids: the positions that are wanted;
+   *     empty for all of them
    */
-  String hidden(String ids, String lengths, String totalLength, String rows, List<Cache> caches) {
+  record Run(String ids, String lengths, String totalLength, String positions, String rows) {
+    /** Of tokens that stand one after the other. */
+    Run(String ids, String lengths, String totalLength, String rows) {
+      this(ids, lengths, totalLength, "", rows);
+    }
+  }
+
+  /**
+   * Adds everything below the head.
+   *
+   * @param caches one a layer
+   * @return float32 [shape of rows, hiddenSize], what the head multiplies; [batch · tokens,
+   *     hiddenSize] for all rows
+   */
+  String hidden(Run run, List<Cache> caches) {
     String one = graph.scalar("one", 1);
-    String lastSeen = graph.node("Sub", "last_seen", List.of(lengths, one));
+    String lastSeen = graph.node("Sub", "last_seen", List.of(run.lengths(), one));
     // [batch, tokens, -1]: attention wants the batch back that the products do without.
-    String batchShape = graph.node("Shape", "batch_shape", List.of(ids));
+    String batchShape = graph.node("Shape", "batch_shape", List.of(run.ids()));
     String rest = graph.longs("rest", -1);
     String perSequence =
         graph.node("Concat", "per_sequence", List.of(batchShape, rest), attribute("axis", 0));
 
-    String embedded = matrices.lookUp("embedded", ids, embedding, embeddingType);
+    String embedded = matrices.lookUp("embedded", run.ids(), embedding, embeddingType);
     String residual = graph.cast("embedded.narrow", embedded, embeddingType, type);
     String added = "";
     for (int layer = 0; layer < config.layers(); layer++) {
@@ -132,8 +146,7 @@ final class Trunk {
         residual = at + "input_sum";
       }
       watch.blockInput(layer, residual);
-      String attended =
-          attention(layer, normed, perSequence, lastSeen, totalLength, caches.get(layer));
+      String attended = attention(layer, normed, perSequence, lastSeen, run, caches.get(layer));
       String fedGain =
           matrices.vector(
               at + "fed_gain",
@@ -149,13 +162,17 @@ final class Trunk {
         matrices.vector("final_gain", FLOAT, List.of(TensorNames.FINAL_NORM), config.hiddenSize());
     String hidden =
         addAndNorm(
-            "final", wanted("residual", residual, rows), wanted("added", added, rows), finalGain);
+            "final",
+            wanted("residual", residual, run.rows()),
+            wanted("added", added, run.rows()),
+            finalGain);
     watch.lastOutput("final_sum");
     return hidden;
   }
 
   private String wanted(String what, String all, String rows) {
-    String wanted = graph.node("Gather", "wanted_" + what, List.of(all, rows));
+    String wanted =
+        rows.isEmpty() ? all : graph.node("Gather", "wanted_" + what, List.of(all, rows));
     return graph.cast("wanted_" + what + ".wide", wanted, type, FLOAT);
   }
 
@@ -184,12 +201,7 @@ final class Trunk {
 
   /** Grouped-query attention; returns [batch · tokens, hiddenSize]. */
   private String attention(
-      int layer,
-      String normed,
-      String perSequence,
-      String lastSeen,
-      String totalLength,
-      Cache cache) {
+      int layer, String normed, String perSequence, String lastSeen, Run run, Cache cache) {
     String at = "layer" + layer + ".";
     List<String> names =
         List.of(TensorNames.query(layer), TensorNames.key(layer), TensorNames.value(layer));
@@ -204,7 +216,8 @@ final class Trunk {
     String qkv = matrices.multiply(at + "qkv", normed, matrix, bias);
 
     List<String> inputs = new ArrayList<>();
-    if (config.qkNorm()) {
+    boolean turned = !run.positions().isEmpty();
+    if (config.qkNorm() || turned) {
       String split = graph.longs(at + "qkv_split", queries, keyValues, keyValues);
       graph.node(
           "Split",
@@ -212,8 +225,10 @@ final class Trunk {
           List.of(at + "q", at + "k", at + "v"),
           List.of(qkv, split),
           attribute("axis", 1));
-      inputs.add(headNorm(at + "q", TensorNames.queryNorm(layer), perSequence));
-      inputs.add(headNorm(at + "k", TensorNames.keyNorm(layer), perSequence));
+      String q = headNorm(at + "q", TensorNames.queryNorm(layer), perSequence);
+      String k = headNorm(at + "k", TensorNames.keyNorm(layer), perSequence);
+      inputs.add(turned ? turn(at + "q_turned", q, run.positions()) : q);
+      inputs.add(turned ? turn(at + "k_turned", k, run.positions()) : k);
       inputs.add(toBatch(at + "v", at + "v", perSequence));
     } else {
       inputs.add(toBatch(at + "qkv", qkv, perSequence));
@@ -222,11 +237,16 @@ final class Trunk {
     }
     inputs.addAll(
         List.of(
-            cache.pastKey(), cache.pastValue(), lastSeen, totalLength, rotary.cos(), rotary.sin()));
+            cache.pastKey(),
+            cache.pastValue(),
+            lastSeen,
+            run.totalLength(),
+            turned ? "" : rotary.cos(),
+            turned ? "" : rotary.sin()));
     List<AttributeProto> attributes = new ArrayList<>();
     attributes.add(attribute("num_heads", config.heads()));
     attributes.add(attribute("kv_num_heads", config.keyValueHeads()));
-    attributes.add(attribute("do_rotary", 1));
+    attributes.add(attribute("do_rotary", turned ? 0 : 1));
     attributes.add(attribute("rotary_interleaved", 0));
     attributes.add(attribute("scale", (float) (1 / Math.sqrt(config.headSize()))));
     config
@@ -288,8 +308,21 @@ final class Trunk {
     return matrices.multiply(at + "fed_forward", gated, down, "");
   }
 
-  /** Norms each head of [n, heads · headSize] and gives it its batch back. */
+  /** Turns [batch, tokens, heads · attention's head size] by positions that are given. */
+  private String turn(String output, String input, String positions) {
+    return graph.node(
+        "RotaryEmbedding",
+        MICROSOFT,
+        List.of(output),
+        List.of(input, positions, rotary.cos(), rotary.sin()),
+        attribute("interleaved", 0));
+  }
+
+  /** Gives [n, heads · headSize] its batch back, each head normed where the model does that. */
   private String headNorm(String at, String gainTensor, String perSequence) {
+    if (!config.qkNorm()) {
+      return toBatch(at, at, perSequence);
+    }
     String gain = matrices.vector(at + "_gain", type, List.of(gainTensor), config.headSize());
     String headShape = graph.longs(at + "_head_shape", -1, config.headSize());
     String split = graph.node("Reshape", at + "_heads", List.of(at, headShape));

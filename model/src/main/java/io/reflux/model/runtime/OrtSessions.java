@@ -105,6 +105,15 @@ final class OrtSessions {
     }
   }
 
+  /** Opens a session on a graph's file. */
+  static OrtSession open(Path file, RuntimeOptions options) {
+    try (OrtSession.SessionOptions settings = settings(options)) {
+      return environment().createSession(file.toString(), settings);
+    } catch (OrtException e) {
+      throw failure(file + ": ONNX Runtime refuses it", e);
+    }
+  }
+
   private static OrtSession open(
       OnnxModel model, OrtSession.SessionOptions settings, Device device) {
     try {
