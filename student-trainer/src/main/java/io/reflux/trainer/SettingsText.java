@@ -2,6 +2,7 @@ package io.reflux.trainer;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -10,12 +11,14 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /** The settings in force as keys and values, as a run's files and its page show them. */
 final class SettingsText {
   private static final Pattern OPERATION =
       Pattern.compile(
-          "reflux\\.train\\.(teacher|student-name|data-dir|channel|snapshot-(interval|steps)|gate.*"
+          "reflux\\.train\\.(teacher|student-name|data-dir|channel"
+              + "|snapshot-(interval|steps|formats|format-divergence)|gate.*"
               + "|http\\..*|checkpoint-(interval|steps|retention)|record-interval|stop-at-step"
               + "|peak-gflops|offload)");
 
@@ -68,6 +71,9 @@ final class SettingsText {
     }
     if (value instanceof OptionalDouble optional) {
       return optional.isPresent() ? Double.toString(optional.getAsDouble()) : "";
+    }
+    if (value instanceof List<?> list) {
+      return list.stream().map(String::valueOf).collect(Collectors.joining(","));
     }
     return String.valueOf(value);
   }

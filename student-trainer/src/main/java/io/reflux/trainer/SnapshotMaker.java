@@ -27,6 +27,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -47,6 +49,7 @@ final class SnapshotMaker implements AutoCloseable {
   private final SnapshotPublisher publisher;
   private final Path directory;
   private final SnapshotGate gate;
+  private final ShippedFormats formats;
   private Optional<Published> published = Optional.empty();
 
   /**
@@ -71,19 +74,21 @@ final class SnapshotMaker implements AutoCloseable {
    *
    * @param version published; empty if it was held back
    * @param step of the candidate
+   * @param leftOut why a format is not among what was published, a line each
    */
-  record Outcome(Optional<Long> version, long step, GateVerdict verdict) {
+  record Outcome(Optional<Long> version, long step, GateVerdict verdict, List<String> leftOut) {
     /** In one line, for people. */
     String line() {
       if (version.isEmpty()) {
         return "Snapshot of step %d held back: %s".formatted(step, verdict.line());
       }
-      return "Snapshot %d published at step %d%s: %s"
+      return "Snapshot %d published at step %d%s: %s%s"
           .formatted(
               version.get(),
               step,
               verdict.isHeldBack() ? ", the gate being off, although" : "",
-              verdict.line());
+              verdict.line(),
+              leftOut.stream().map(line -> "; " + line).collect(Collectors.joining()));
     }
   }
 
@@ -102,6 +107,7 @@ final class SnapshotMaker implements AutoCloseable {
     this.gate =
         new SnapshotGate(
             config.gateTolerance(), config.gateSegmentMinimum(), config.gateMinimumAgreement());
+    this.formats = new ShippedFormats(config.snapshotFormats(), config.snapshotFormatDivergence());
   }
 
   /**
@@ -163,13 +169,19 @@ final class SnapshotMaker implements AutoCloseable {
     try {
       GateVerdict verdict = judge(scoring, candidate.heldOut());
       if (config.gate() && verdict.isHeldBack()) {
-        return new Outcome(Optional.empty(), candidate.step(), verdict);
+        return new Outcome(Optional.empty(), candidate.step(), verdict, List.of());
       }
+      ShippedFormats.Offer offer =
+          formats.write(
+              draft,
+              artefact,
+              candidate.heldOut().stream().map(LabelledSequence::tokenIds).toList());
       SnapshotManifest manifest =
-          publisher.publish(draft, info(candidate, artefact, verdict), config.channel());
+          publisher.publish(draft, info(candidate, artefact, verdict, offer), config.channel());
       kept = true;
       replacePublished(new Published(manifest, scoring));
-      return new Outcome(Optional.of(manifest.getVersion()), candidate.step(), verdict);
+      return new Outcome(
+          Optional.of(manifest.getVersion()), candidate.step(), verdict, offer.leftOut());
     } finally {
       if (!kept) {
         scoring.close();
@@ -209,7 +221,13 @@ final class SnapshotMaker implements AutoCloseable {
         new Scorer(model.config(), model.weights(), k, RuntimeOptions.DEFAULT));
   }
 
-  private SnapshotInfo info(Candidate candidate, LanguageModel artefact, GateVerdict verdict) {
+  private SnapshotInfo info(
+      Candidate candidate,
+      LanguageModel artefact,
+      GateVerdict verdict,
+      ShippedFormats.Offer offer) {
+    Map<String, Double> figures = new TreeMap<>(verdict.figures());
+    figures.putAll(offer.figures());
     String build = SnapshotMaker.class.getPackage().getImplementationVersion();
     return new SnapshotInfo(
         config.studentName(),
@@ -222,11 +240,11 @@ final class SnapshotMaker implements AutoCloseable {
         candidate.rowsTrained(),
         candidate.parameters(),
         candidate.offsets(),
-        verdict.figures(),
+        figures,
         config.seed(),
         build == null ? "development" : build,
         Optional.of(lineage(candidate)),
-        List.of("safetensors"));
+        offer.formats());
   }
 
   private Lineage lineage(Candidate candidate) {

@@ -127,6 +127,7 @@ final class TrainerChecks {
     positive("checkpoint-retention", config.checkpointRetention());
     positive("stop-at-step", config.stopAtStep().orElse(1));
     notNegative("gate-tolerance", config.gateTolerance());
+    above0("snapshot-format-divergence", config.snapshotFormatDivergence());
     int least = config.gateSegmentMinimum();
     require(least >= 2, "gate-segment-minimum", least, "2 or more");
     config.gateMinimumAgreement().ifPresent(share -> share("gate-minimum-agreement", share));

@@ -1,11 +1,13 @@
 package io.reflux.trainer;
 
 import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.snapshots.SnapshotFormat;
 import io.reflux.trainer.nn.Precision;
 import io.smallrye.config.ConfigMapping;
 import io.smallrye.config.WithDefault;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
@@ -238,6 +240,20 @@ public interface TrainerConfig {
   /** How a snapshot's matrices are stored: none, int8, int4 or fp8. */
   @WithDefault("int8")
   WeightFormat snapshotFormat();
+
+  /**
+   * Formats that a fleet may choose from, of safetensors, hf, onnx and gguf; safetensors is always
+   * one of them. All are made of the same weights.
+   */
+  @WithDefault("safetensors")
+  List<SnapshotFormat> snapshotFormats();
+
+  /**
+   * Most that a format may differ from the snapshot's safetensors, as KL in nats a token; one that
+   * differs more is left out.
+   */
+  @WithDefault("0.01")
+  double snapshotFormatDivergence();
 
   /**
    * Whether a snapshot must be shown, on held-out labels, not to be worse than the published one:

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.devstack.DevStack;
 import io.reflux.model.LanguageModel;
+import io.reflux.model.checkpoint.Checkpoint;
 import io.reflux.model.checkpoint.Checkpoints;
 import io.reflux.model.checkpoint.DType;
 import io.reflux.model.checkpoint.ModelConfig;
@@ -13,19 +14,24 @@ import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.compress.Quantiser;
+import io.reflux.model.gguf.GgufCheckpoint;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.Scorer;
 import io.reflux.model.runtime.Scores;
 import io.reflux.model.tokenizer.BpeTrainer;
 import io.reflux.model.tokenizer.BpeVocabulary;
+import io.reflux.schemas.avro.SnapshotFile;
 import io.reflux.schemas.avro.SnapshotLineage;
 import io.reflux.schemas.avro.SnapshotManifest;
+import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.labels.SoftLabelCodec;
 import io.reflux.schemas.labels.TopKBlock;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog;
+import io.reflux.snapshots.SnapshotFetcher;
+import io.reflux.snapshots.SnapshotFormat;
 import io.reflux.snapshots.SnapshotPointers;
 import io.reflux.trainer.SnapshotMaker.Candidate;
 import io.reflux.trainer.gate.SnapshotQuality;
@@ -217,6 +223,65 @@ class SnapshotGateServiceTest {
       assertThat(manifest.getQuality().get("kl"))
           .isEqualTo(quality(shipped, heldOut).kl(), within(1e-9));
     }
+  }
+
+  @Test
+  void everyFormatIsOfTheSameWeightsAndMeasuredAgainstThem() {
+    List<LabelledSequence> heldOut = labels("chat", 30, ours, 1);
+    for (WeightFormat format : WeightFormat.values()) {
+      String channel = "c-" + format;
+      Map<String, String> settings =
+          Map.of(
+              "snapshot-format",
+              format.toString(),
+              "snapshot-formats",
+              "gguf,onnx,hf",
+              "channel",
+              channel);
+      try (SnapshotQueue queue = queue(settings)) {
+        queue.publishFirst(candidate(ours, 1, format == WeightFormat.NONE ? List.of() : heldOut));
+      }
+      SnapshotPointer pointer = new SnapshotCatalog(clients).pointer(channel).orElseThrow();
+      SnapshotFetcher fetcher = new SnapshotFetcher(clients, directory.resolve("fetched"));
+      LanguageModel own = LanguageModel.load(fetcher.fetch(pointer).directory());
+      Path onnx = fetcher.fetch(pointer, SnapshotFormat.ONNX).modelDirectory();
+      assertThat(onnx.resolve("model.onnx")).isNotEmptyFile();
+      assertThat(onnx.resolve("genai_config.json")).isNotEmptyFile();
+      LanguageModel hf =
+          LanguageModel.load(fetcher.fetch(pointer, SnapshotFormat.HF).modelDirectory());
+      assertThat(hf.tokenizerFingerprint()).isEqualTo(own.tokenizerFingerprint());
+      Path gguf = fetcher.fetch(pointer, SnapshotFormat.GGUF).modelDirectory();
+      Checkpoint llama = GgufCheckpoint.load(gguf.resolve("model.gguf"));
+      assertThat(llama.config()).isEqualTo(own.config());
+      SnapshotManifest manifest =
+          new SnapshotCatalog(clients).find(pointer.getVersion()).orElseThrow();
+      assertThat(manifest.getFormats()).containsExactly("safetensors", "hf", "onnx", "gguf");
+      for (String name : List.of("hf", "onnx", "gguf")) {
+        assertThat(manifest.getQuality().get("kl." + name)).as(name).isLessThan(0.01);
+        assertThat(manifest.getQuality().get("agreement." + name)).as(name).isGreaterThan(0.9);
+      }
+      assertThat(manifest.getQuality().get("kl.onnx")).isLessThan(1e-5);
+    }
+  }
+
+  @Test
+  void aFormatThatDiffersTooMuchIsLeftOutAndNamed() {
+    try (SnapshotQueue queue =
+        queue(
+            Map.of(
+                "snapshot-formats", "hf,onnx",
+                "snapshot-format-divergence", "1e-6"))) {
+      queue.publishFirst(candidate(ours, 1, labels("chat", 30, ours, 1)));
+      assertThat(queue.last().orElseThrow().line())
+          .startsWith("Snapshot 1 published at step 1: ")
+          .containsPattern("; without hf: KL [0-9.e-]+ \\(expected: at most 1\\.0E-6\\)$");
+    }
+    SnapshotManifest manifest = new SnapshotCatalog(clients).find(1).orElseThrow();
+    assertThat(manifest.getFormats()).containsExactly("safetensors", "onnx");
+    assertThat(manifest.getFiles())
+        .extracting(SnapshotFile::getPath)
+        .noneMatch(path -> path.startsWith("hf/"));
+    assertThat(manifest.getQuality()).containsKey("kl.onnx").doesNotContainKey("kl.hf");
   }
 
   @Test

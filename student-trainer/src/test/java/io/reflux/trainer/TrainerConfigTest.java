@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.schemas.service.RefluxException;
+import io.reflux.snapshots.SnapshotFormat;
 import io.reflux.trainer.nn.Precision;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -68,6 +69,8 @@ class TrainerConfigTest {
     assertThat(config.snapshotInterval()).isEqualTo(Duration.ofSeconds(20));
     assertThat(config.snapshotSteps()).isEmpty();
     assertThat(config.snapshotFormat()).isEqualTo(WeightFormat.INT8);
+    assertThat(config.snapshotFormats()).containsExactly(SnapshotFormat.SAFETENSORS);
+    assertThat(config.snapshotFormatDivergence()).isEqualTo(0.01);
     assertThat(config.gate()).isTrue();
     assertThat(config.gateTolerance()).isEqualTo(0.01);
     assertThat(config.gateSegmentMinimum()).isEqualTo(20);
@@ -116,6 +119,7 @@ class TrainerConfigTest {
     assertRefused("lambda-ramp-steps", "-1", "lambda-ramp-steps: -1 (expected: 0 or more)");
     assertRefused("plateau-validations", "-1", "plateau-validations: -1 (expected: 0 or more)");
     assertRefused("max-staleness", "-1", "max-staleness: -1 (expected: 0 or more)");
+    assertRefused("snapshot-format-divergence", "0", "divergence: 0 (expected: above 0)");
     assertRefused("importance-clip", "0", "importance-clip: 0 (expected: above 0)");
   }
 
@@ -124,6 +128,12 @@ class TrainerConfigTest {
   void snapshotsHaveTheFormatThatIsAskedFor(WeightFormat format) {
     assertThat(Settings.of(Map.of("snapshot-format", format.toString())).snapshotFormat())
         .isEqualTo(format);
+  }
+
+  @Test
+  void snapshotsOfferTheFormatsThatAreListed() {
+    assertThat(Settings.of(Map.of("snapshot-formats", "onnx,gguf,hf")).snapshotFormats())
+        .containsExactly(SnapshotFormat.ONNX, SnapshotFormat.GGUF, SnapshotFormat.HF);
   }
 
   @Test
