@@ -5,6 +5,7 @@ import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.FetchedSnapshot;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotFetcher;
+import io.reflux.snapshots.SnapshotFormat;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -28,24 +29,30 @@ final class FetchedCopies implements AutoCloseable {
     this.fetcher = new SnapshotFetcher(access, directory);
   }
 
-  /** Downloads and verifies. */
+  /** Downloads and verifies what Reflux itself uses. */
   FetchedSnapshot fetch(SnapshotManifest manifest) {
-    return new FetchedSnapshot(manifest, fetcher.fetch(manifest.getVersion()));
+    return fetch(manifest, SnapshotFormat.SAFETENSORS);
+  }
+
+  /** Downloads and verifies. */
+  FetchedSnapshot fetch(SnapshotManifest manifest, SnapshotFormat format) {
+    return fetcher.fetch(manifest.getVersion(), format);
   }
 
   /** Appears under its name only whole and verified, by one rename. */
-  static void export(SnapshotAccess access, SnapshotManifest manifest, Path target) {
-    requireNew("DIR", target);
+  static void export(
+      SnapshotAccess access, SnapshotManifest manifest, SnapshotFormat format, Path target) {
+    requireNew("--out", target);
     Path parent = target.toAbsolutePath().normalize().getParent();
     if (parent == null || !Files.isDirectory(parent)) {
-      throw new RefluxException("DIR: " + target + " (expected: in a directory that is there)");
+      throw new RefluxException("--out: " + target + " (expected: in a directory that is there)");
     }
     // Beside it, for a rename goes nowhere else.
     try (FetchedCopies copies = new FetchedCopies(access, temporary(parent))) {
-      Path fetched = copies.fetch(manifest).directory();
+      Path fetched = copies.fetch(manifest, format).directory();
       Files.move(fetched, target.toAbsolutePath().normalize(), StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
-      throw new RefluxException("DIR: " + target + ": " + e.getMessage(), e);
+      throw new RefluxException("--out: " + target + ": " + e.getMessage(), e);
     }
   }
 

@@ -5,6 +5,7 @@ import io.reflux.schemas.avro.SnapshotFile;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.SnapshotAccess;
+import io.reflux.snapshots.SnapshotFormat;
 import io.reflux.snapshots.TrustStore.Trusted;
 import java.io.PrintWriter;
 import java.util.Optional;
@@ -33,6 +34,9 @@ final class SnapshotCheck {
             : "not checked (reflux.snapshots.trust is unset)");
     try (FetchedCopies copies = new FetchedCopies(access)) {
       LanguageModel model = LanguageModel.load(copies.fetch(manifest).directory());
+      for (SnapshotFormat format : SnapshotFormat.offeredBy(manifest)) {
+        copies.fetch(manifest, format);
+      }
       for (SnapshotFile file : manifest.getFiles()) {
         line("file", file.getPath() + ", " + file.getSizeBytes() + " bytes, " + file.getSha256());
       }

@@ -8,12 +8,19 @@ import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog;
+import io.reflux.snapshots.SnapshotFormat;
 import io.reflux.snapshots.SnapshotPointers;
+import io.reflux.snapshots.SnapshotPublisher;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -39,7 +46,8 @@ import picocli.CommandLine.Spec;
       SnapshotsCommand.Pin.class,
       SnapshotsCommand.Unpin.class,
       SnapshotsCommand.Diff.class,
-      SnapshotsCommand.Export.class
+      SnapshotsCommand.Export.class,
+      SnapshotsCommand.Clear.class
     })
 final class SnapshotsCommand {
   private static final String VERSION_HELP = "A number, latest, or a channel's name.";
@@ -317,26 +325,128 @@ final class SnapshotsCommand {
 
   @Command(
       name = "export",
-      description = "Writes a version, checked, to a new directory: whole, or not at all.",
+      description = {
+        "Writes a version, checked, to a new directory: whole, or not at all.",
+        "Only what belongs to the format is downloaded."
+      },
       mixinStandardHelpOptions = true)
   static final class Export implements Runnable {
-    @Parameters(index = "0", paramLabel = "VERSION", description = VERSION_HELP)
+    @Parameters(paramLabel = "VERSION", description = VERSION_HELP)
     private String version;
 
-    @Parameters(index = "1", paramLabel = "DIR", description = "A directory that is not there yet.")
+    @Option(
+        names = "--out",
+        required = true,
+        paramLabel = "DIR",
+        description = "A directory that is not there yet.")
     private Path directory;
+
+    @Option(
+        names = "--format",
+        defaultValue = "safetensors",
+        description =
+            "One that the version offers: safetensors, hf, onnx or gguf (default:"
+                + " ${DEFAULT-VALUE}).")
+    private String formatName;
 
     @Mixin private ConfigOptions config;
     @Spec private CommandSpec spec;
 
     @Override
     public void run() {
-      FetchedCopies.requireNew("DIR", directory);
+      SnapshotFormat format = format();
+      FetchedCopies.requireNew("--out", directory);
       SnapshotAccess access = SnapshotReference.access(config);
       SnapshotManifest manifest = SnapshotReference.manifest(access, version);
-      FetchedCopies.export(access, manifest, directory);
+      FetchedCopies.export(access, manifest, format, directory);
       PrintWriter out = spec.commandLine().getOut();
-      out.println("version " + manifest.getVersion() + " in " + directory);
+      out.println(
+          "version "
+              + manifest.getVersion()
+              + (format == SnapshotFormat.SAFETENSORS ? "" : " as " + format)
+              + " in "
+              + directory.resolve(format.folder()));
+      out.flush();
+    }
+
+    private SnapshotFormat format() {
+      try {
+        return SnapshotFormat.parse(formatName);
+      } catch (RefluxException e) {
+        throw new RefluxException("--" + e.getMessage(), e);
+      }
+    }
+  }
+
+  @Command(
+      name = "clear",
+      description = {
+        "Deletes old versions for good: their manifests, and the bytes that no version left is "
+            + "made of.",
+        "What channels point to is kept, and so is all that a version kept builds on.",
+        "It takes over from a trainer that publishes, which then stops: stop it before, and start "
+            + "it afterwards."
+      },
+      mixinStandardHelpOptions = true)
+  static final class Clear implements Runnable {
+    @Option(
+        names = "--keep-last",
+        required = true,
+        paramLabel = "N",
+        description = "Newest versions to keep, beside those of channels.")
+    private int last;
+
+    @Option(
+        names = "--keep",
+        split = ",",
+        paramLabel = "VERSION",
+        description = "Others to keep, by their numbers.")
+    private Set<Long> others = new TreeSet<>();
+
+    @Option(
+        names = "--least-age",
+        paramLabel = "DURATION",
+        defaultValue = "PT1H",
+        description =
+            "Bytes put less long ago stay; the next clearing takes them (default:"
+                + " ${DEFAULT-VALUE}).")
+    private Duration leastAge;
+
+    @Option(names = "--dry-run", description = "Says what would go, and changes nothing.")
+    private boolean dryRun;
+
+    @Mixin private ConfigOptions config;
+    @Spec private CommandSpec spec;
+
+    @Override
+    public void run() {
+      if (last < 1) {
+        throw new RefluxException("--keep-last: " + last + " (expected: 1 or more)");
+      }
+      if (leastAge.isNegative()) {
+        throw new RefluxException("--least-age: " + leastAge + " (expected: PT0S or more)");
+      }
+      SnapshotAccess access = SnapshotReference.access(config);
+      List<Long> versions =
+          new SnapshotCatalog(access).list().stream().map(SnapshotManifest::getVersion).toList();
+      Set<Long> kept = new TreeSet<>(others);
+      for (long version : others) {
+        if (!versions.contains(version)) {
+          throw new RefluxException("--keep: " + version + " (expected: a published version)");
+        }
+      }
+      kept.addAll(versions.subList(Math.max(0, versions.size() - last), versions.size()));
+      PrintWriter out = spec.commandLine().getOut();
+      try (SnapshotPublisher publisher = new SnapshotPublisher(access)) {
+        Set<Long> gone =
+            dryRun ? publisher.clearable(kept, leastAge) : publisher.clear(kept, leastAge);
+        out.println(
+            (dryRun ? "would clear: " : "cleared: ")
+                + (gone.isEmpty()
+                    ? "no version"
+                    : "versions "
+                        + gone.stream().map(String::valueOf).collect(Collectors.joining(", "))));
+      }
       out.flush();
     }
   }

@@ -11,6 +11,7 @@ import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog.Channel;
+import io.reflux.snapshots.SnapshotFormat;
 import java.time.Instant;
 import java.util.TreeMap;
 
@@ -37,6 +38,9 @@ final class SnapshotJson {
     object.put("quantisation", manifest.getQuantisation());
     ArrayNode formats = object.putArray("formats");
     manifest.getFormats().forEach(formats::add);
+    ObjectNode formatBytes = object.putObject("format_bytes");
+    SnapshotFormat.offeredBy(manifest)
+        .forEach(format -> formatBytes.put(format.toString(), format.ownBytes(manifest)));
     object.put("delta_base", manifest.getDeltaBase());
     object.put("size_bytes", SnapshotFacts.bytes(manifest));
     ArrayNode files = object.putArray("files");

@@ -7,6 +7,7 @@ import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog.Channel;
+import io.reflux.snapshots.SnapshotFormat;
 import java.io.PrintWriter;
 import java.time.Instant;
 import java.util.List;
@@ -49,6 +50,9 @@ public final class SnapshotPage {
     line("trained", trained(manifest));
     line("parameters", String.format(Locale.ROOT, "%,d", manifest.getParameters()));
     line("format", SnapshotFacts.format(manifest));
+    for (SnapshotFormat format : SnapshotFormat.offeredBy(manifest)) {
+      line("", format + ", " + SnapshotFacts.size(format.ownBytes(manifest)));
+    }
     Signer signer = Signer.of(manifest, access);
     line("signed by", signer.brief() + id(manifest));
     signer.problem().ifPresent(problem -> line("", problem));

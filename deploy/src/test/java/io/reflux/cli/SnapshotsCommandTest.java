@@ -8,9 +8,11 @@ import io.reflux.config.Settings;
 import io.reflux.devstack.DevStack;
 import io.reflux.inspect.LabelRecords;
 import io.reflux.model.LanguageModel;
+import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.snapshots.SnapshotAccess;
+import io.reflux.snapshots.SnapshotCatalog;
 import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotInfo.Lineage;
 import io.reflux.snapshots.SnapshotPublisher;
@@ -70,9 +72,11 @@ class SnapshotsCommandTest {
     byte[] bytes = Files.readAllBytes(weights);
     bytes[bytes.length - 1] ^= 2;
     Files.write(weights, bytes);
+    Files.createDirectory(second.resolve("gguf"));
+    Files.write(second.resolve("gguf/model.gguf"), new byte[2048]);
     try (SnapshotPublisher publisher = new SnapshotPublisher(access())) {
-      publisher.publish(first, info(first, 10, 0.25, "0.002"), "stable");
-      publisher.publish(second, info(second, 20, 0.125, "0.001"), "stable");
+      publisher.publish(first, info(first, 10, 0.25, "0.002", "safetensors"), "stable");
+      publisher.publish(second, info(second, 20, 0.125, "0.001", "safetensors", "gguf"), "stable");
     }
   }
 
@@ -86,7 +90,8 @@ class SnapshotsCommandTest {
     return target;
   }
 
-  private static SnapshotInfo info(Path directory, long step, double kl, String rate) {
+  private static SnapshotInfo info(
+      Path directory, long step, double kl, String rate, String... formats) {
     LanguageModel model = LanguageModel.load(directory);
     return new SnapshotInfo(
         "student",
@@ -108,7 +113,7 @@ class SnapshotsCommandTest {
                 Optional.of(Instant.ofEpochSecond(1)),
                 Optional.of(Instant.ofEpochSecond(step)),
                 Map.of("reflux.train.learning-rate", rate))),
-        List.of("safetensors"));
+        List.of(formats));
   }
 
   private static SnapshotAccess access() {
@@ -195,16 +200,62 @@ class SnapshotsCommandTest {
   @Test
   void exportWritesAWholeNewDirectory() throws IOException {
     Path target = folder.resolve("exported");
-    Outcome exported = snapshots("export", "1", target.toString());
+    Outcome exported = snapshots("export", "1", "--out", target.toString());
     assertThat(exported.code()).as(exported.err()).isZero();
+    assertThat(exported.out()).isEqualTo("version 1 in " + target + "\n");
     assertThat(target.resolve("model.safetensors"))
         .hasSameBinaryContentAs(folder.resolve("first/model.safetensors"));
-    assertThat(snapshots("export", "1", target.toString()).err())
-        .isEqualTo("reflux: DIR: " + target + " exists (expected: a new directory)\n");
+    assertThat(snapshots("export", "1", "--out", target.toString()).err())
+        .isEqualTo("reflux: --out: " + target + " exists (expected: a new directory)\n");
     try (Stream<Path> left = Files.list(folder)) {
       assertThat(left.map(path -> path.getFileName().toString()))
           .noneMatch(name -> name.startsWith(".reflux-export"));
     }
+  }
+
+  @Test
+  void exportWritesTheFormatThatIsAskedForAlone() {
+    Path target = folder.resolve("for-llama");
+    Outcome exported = snapshots("export", "2", "--out", target.toString(), "--format", "gguf");
+    assertThat(exported.code()).as(exported.err()).isZero();
+    assertThat(exported.out()).isEqualTo("version 2 as gguf in " + target.resolve("gguf") + "\n");
+    assertThat(target.resolve("gguf/model.gguf")).hasSize(2048);
+    assertThat(target.resolve("tokenizer.json")).exists();
+    assertThat(target.resolve("model.safetensors")).doesNotExist();
+    String other = folder.resolve("other").toString();
+    assertThat(snapshots("export", "2", "--out", other, "--format", "onnx").err())
+        .isEqualTo(
+            "reflux: snapshot 2: format onnx (expected: one that it offers: safetensors, gguf)\n");
+    assertThat(snapshots("export", "2", "--out", other, "--format", "zip").err())
+        .isEqualTo("reflux: --format: zip (expected: safetensors, hf, onnx, gguf)\n");
+    assertThat(snapshots("show", "2").out()).contains("none safetensors,gguf", " gguf, 2.0 KiB\n");
+  }
+
+  @Test
+  void clearingSaysBeforeWhatWouldGo() throws IOException {
+    String prefix = "clear.";
+    KafkaClients own = new KafkaClients(stack.kafkaConfig(prefix), stack.registryConfig());
+    own.createTopics();
+    Path model = folder.resolve("first");
+    try (SnapshotPublisher publisher = new SnapshotPublisher(SnapshotAccess.unsigned(own))) {
+      for (int step = 1; step <= 4; step++) {
+        publisher.publish(model, info(model, step, 1, "0.1"), step == 2 ? "canary" : "stable");
+      }
+    }
+    assertThat(clear(prefix, "--keep-last", "1", "--dry-run").out())
+        .isEqualTo("would clear: versions 1, 3\n");
+    assertThat(clear(prefix, "--keep-last", "1", "--keep", "1").out())
+        .isEqualTo("cleared: versions 3\n");
+    assertThat(clear(prefix, "--keep-last", "1").out()).isEqualTo("cleared: versions 1\n");
+    assertThat(clear(prefix, "--keep-last", "1").out()).isEqualTo("cleared: no version\n");
+    assertThat(new SnapshotCatalog(own).list())
+        .extracting(SnapshotManifest::getVersion)
+        .containsExactly(2L, 4L);
+    assertThat(clear(prefix, "--keep-last", "0").err())
+        .isEqualTo("reflux: --keep-last: 0 (expected: 1 or more)\n");
+    assertThat(clear(prefix, "--keep-last", "1", "--keep", "3").err())
+        .isEqualTo("reflux: --keep: 3 (expected: a published version)\n");
+    assertThat(clear(prefix).code()).isEqualTo(2);
   }
 
   @Test
@@ -320,6 +371,12 @@ class SnapshotsCommandTest {
         .isEqualTo("NAME  KEY\nours  " + id + "\n");
     assertThat(execute("keys", "list").err())
         .isEqualTo("reflux: --trust: missing (expected: a directory, or reflux.snapshots.trust)\n");
+  }
+
+  private static Outcome clear(String prefix, String... arguments) {
+    List<String> all = new ArrayList<>(List.of("snapshots", "clear"));
+    all.addAll(List.of(arguments));
+    return execute(onLoop("reflux.kafka.prefix=" + prefix, all.toArray(String[]::new)));
   }
 
   private static Outcome canary(String... arguments) {
