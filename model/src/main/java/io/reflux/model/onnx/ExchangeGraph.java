@@ -7,6 +7,7 @@ import static io.reflux.model.onnx.GraphBuilder.attribute;
 
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.onnx.GraphBuilder.Dimension;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -33,6 +34,12 @@ public final class ExchangeGraph {
 
   /** What graph and data file are called. */
   static final String NAME = "model";
+
+  // Hugging Face's transformers.js makes empty caches by these names.
+  private static final Dimension BATCH = Dimension.free("batch_size");
+  private static final Dimension NEW = Dimension.free("sequence_length");
+  private static final Dimension PAST = Dimension.free("past_sequence_length");
+  private static final Dimension TOTAL = Dimension.free("total_sequence_length");
 
   private ExchangeGraph() {}
 
@@ -63,19 +70,20 @@ public final class ExchangeGraph {
    */
   public static OnnxModel build(ModelConfig config, Weights weights, GraphOptions options) {
     try (GraphBuilder graph = new GraphBuilder(NAME, GraphOptions.weightBytes(weights), options)) {
-      String ids = graph.input(IDS, INT64, -1, -1);
-      String mask = graph.input(MASK, INT64, -1, -1);
-      String positions = graph.input(POSITIONS, INT64, -1, -1);
+      String ids = graph.input(IDS, INT64, List.of(BATCH, NEW));
+      String mask = graph.input(MASK, INT64, List.of(BATCH, TOTAL));
+      String positions = graph.input(POSITIONS, INT64, List.of(BATCH, NEW));
       int type = GraphBuilder.typeOf(options.type());
-      long[] cacheShape = {
-        -1, config.keyValueHeads(), -1, DecodeGraph.cacheHeadSize(config),
-      };
+      Dimension heads = Dimension.of(config.keyValueHeads());
+      Dimension headSize = Dimension.of(DecodeGraph.cacheHeadSize(config));
+      List<Dimension> past = List.of(BATCH, heads, PAST, headSize);
+      List<Dimension> present = List.of(BATCH, heads, TOTAL, headSize);
       List<Trunk.Cache> caches = new ArrayList<>();
       for (int layer = 0; layer < config.layers(); layer++) {
         caches.add(
             new Trunk.Cache(
-                graph.input(pastKeys(layer), type, cacheShape),
-                graph.input(pastValues(layer), type, cacheShape),
+                graph.input(pastKeys(layer), type, past),
+                graph.input(pastValues(layer), type, past),
                 presentKeys(layer),
                 presentValues(layer)));
       }
@@ -89,10 +97,10 @@ public final class ExchangeGraph {
           graph.node("Concat", "logits.shape", List.of(shape, rest), attribute("axis", 0));
       graph.node("Reshape", LOGITS, List.of(flat, whole));
 
-      graph.output(LOGITS, FLOAT, -1, -1, config.vocabularySize());
+      graph.output(LOGITS, FLOAT, List.of(BATCH, NEW, Dimension.of(config.vocabularySize())));
       for (int layer = 0; layer < config.layers(); layer++) {
-        graph.output(presentKeys(layer), type, cacheShape);
-        graph.output(presentValues(layer), type, cacheShape);
+        graph.output(presentKeys(layer), type, present);
+        graph.output(presentValues(layer), type, present);
       }
       return graph.build();
     }

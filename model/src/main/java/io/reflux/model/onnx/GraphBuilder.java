@@ -17,6 +17,7 @@ import io.reflux.model.checkpoint.DType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -123,14 +124,40 @@ final class GraphBuilder implements AutoCloseable {
     return body;
   }
 
+  /**
+   * A dimension of an input or output.
+   *
+   * @param name of one that is free, empty for none: readers tell by it what must be equal
+   * @param size below 0 where it is free
+   */
+  record Dimension(String name, long size) {
+    static Dimension free(String name) {
+      return new Dimension(name, -1);
+    }
+
+    static Dimension of(long size) {
+      return new Dimension("", size);
+    }
+  }
+
   /** Adds a graph input; a dimension below 0 is free. */
   String input(String name, int type, long... shape) {
+    return input(name, type, dimensions(shape));
+  }
+
+  /** Adds a graph input. */
+  String input(String name, int type, List<Dimension> shape) {
     scope.addInput(value(name, type, shape));
     return name;
   }
 
   /** Makes a value an output; a dimension below 0 is free. */
   void output(String name, int type, long... shape) {
+    output(name, type, dimensions(shape));
+  }
+
+  /** Makes a value an output. */
+  void output(String name, int type, List<Dimension> shape) {
     scope.addOutput(value(name, type, shape));
   }
 
@@ -304,12 +331,18 @@ final class GraphBuilder implements AutoCloseable {
     return StringStringEntryProto.newBuilder().setKey(key).setValue(value).build();
   }
 
-  private static ValueInfoProto value(String name, int type, long... shape) {
+  private static List<Dimension> dimensions(long... shape) {
+    return Arrays.stream(shape).mapToObj(Dimension::of).toList();
+  }
+
+  private static ValueInfoProto value(String name, int type, List<Dimension> shape) {
     TensorShapeProto.Builder dimensions = TensorShapeProto.newBuilder();
-    for (long dimension : shape) {
+    for (Dimension dimension : shape) {
       TensorShapeProto.Dimension.Builder one = TensorShapeProto.Dimension.newBuilder();
-      if (dimension >= 0) {
-        one.setDimValue(dimension);
+      if (dimension.size() >= 0) {
+        one.setDimValue(dimension.size());
+      } else if (!dimension.name().isEmpty()) {
+        one.setDimParam(dimension.name());
       }
       dimensions.addDim(one);
     }

@@ -7,6 +7,7 @@ import ai.onnxruntime.NodeInfo;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.TensorInfo;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.WeightFormat;
@@ -154,6 +155,11 @@ class ExchangeGraphTest {
           .containsKeys("input_ids", "attention_mask", "position_ids")
           .containsKeys("past_key_values.0.key", "past_key_values.2.value")
           .hasSize(3 + 2 * config.layers());
+      NodeInfo past = session.getInputInfo().get("past_key_values.1.value");
+      assertThat(((TensorInfo) past.getInfo()).getDimensionNames())
+          .containsExactly("batch_size", "", "past_sequence_length", "");
+      assertThat(((TensorInfo) past.getInfo()).getShape())
+          .containsExactly(-1, config.keyValueHeads(), -1, DecodeGraph.cacheHeadSize(config));
       Map<String, NodeInfo> outputs = session.getOutputInfo();
       assertThat(outputs)
           .containsKeys("logits", "present.0.key", "present.2.value")
