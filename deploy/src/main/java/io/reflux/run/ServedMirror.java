@@ -26,20 +26,13 @@ public final class ServedMirror implements AutoCloseable {
   /**
    * Taps a server that has not started, and lets go when it has ended.
    *
-   * @param config sampling, sizes and default segment
+   * @param config sampling, sizes, redaction and default segment
    */
   public static void attach(
       ServerService server, MirrorConfig config, KafkaClients clients, MeterRegistry meters) {
     ServedMirror tap =
         new ServedMirror(
-            TrafficMirror.builder(clients, SOURCE)
-                .defaultSegment(config.segment())
-                .bufferBytes(config.bufferBytes())
-                .maxRequestBytes(config.maxRequestBytes())
-                .sampling(config.sampling())
-                .closeTimeout(config.drainTimeout())
-                .meters(meters)
-                .build());
+            TrafficMirror.builder(clients, SOURCE).settings(config).meters(meters).build());
     server.onServed(tap::accept);
     var unused = server.termination().thenRun(tap::close);
   }

@@ -10,6 +10,8 @@ public enum DropReason {
   TOO_LARGE,
   /** Left out by sampling. */
   NOT_SAMPLED,
+  /** Redaction ran out of time: what has not been looked at is not sent. */
+  NOT_REDACTED,
   /** The mirror is closed, or was before it came to this request. */
   CLOSED,
   /** Kafka or the registry refused it, or did not answer in time. */

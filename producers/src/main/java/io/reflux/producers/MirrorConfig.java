@@ -2,7 +2,11 @@ package io.reflux.producers;
 
 import io.smallrye.config.ConfigMapping;
 import io.smallrye.config.WithDefault;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 
 /** Settings of the mirror's HTTP endpoint. */
 @ConfigMapping(prefix = "reflux.mirror")
@@ -46,4 +50,28 @@ public interface MirrorConfig {
   /** How long closing waits for Kafka to take what is held. */
   @WithDefault("10s")
   Duration drainTimeout();
+
+  /** What is taken out of requests before they leave the process. */
+  Redact redact();
+
+  /** Settings of redaction. */
+  interface Redact {
+    /** Of secret, card, iban, email, ip, phone, name and custom; none for nothing at all. */
+    @WithDefault("secret,card,iban,email,ip,phone,name,custom")
+    List<String> kinds();
+
+    /** Countries whose national telephone numbers count; international ones always do. */
+    @WithDefault("US,GB")
+    List<String> phoneRegions();
+
+    /** File of names, one a line, taken out where they stand as whole words in any case. */
+    Optional<Path> names();
+
+    /** Expressions in RE2's syntax, by names of their own. */
+    Map<String, String> rules();
+
+    /** Longest that one request is looked at; it is dropped, and not sent as it came. */
+    @WithDefault("1s")
+    Duration timeBudget();
+  }
 }

@@ -49,14 +49,7 @@ public final class MirrorService implements Service {
     status = new StatusReporter(name(), clients, meters);
     status.state("starting", "");
     mirror =
-        TrafficMirror.builder(clients, config.source())
-            .defaultSegment(config.segment())
-            .bufferBytes(config.bufferBytes())
-            .maxRequestBytes(config.maxRequestBytes())
-            .sampling(config.sampling())
-            .closeTimeout(config.drainTimeout())
-            .meters(meters)
-            .build();
+        TrafficMirror.builder(clients, config.source()).settings(config).meters(meters).build();
     MirrorEndpoint endpoint = new MirrorEndpoint(mirror, meters, config.waitTimeout());
     ServerBuilder builder =
         Server.builder()

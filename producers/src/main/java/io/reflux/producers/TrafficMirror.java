@@ -6,6 +6,7 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.opentelemetry.api.trace.Span;
 import io.opentelemetry.api.trace.SpanContext;
 import io.opentelemetry.context.Context;
+import io.reflux.producers.redact.Redactor;
 import io.reflux.schemas.avro.Message;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.kafka.KafkaClients;
@@ -36,7 +37,8 @@ import org.slf4j.LoggerFactory;
  * blocks nor throws, memory is bounded by a byte budget, and what does not fit is dropped and
  * counted: submitted = delivered + dropped by reason + still held.
  *
- * <p>One thread of its own talks to Kafka. Safe for use by many threads.
+ * <p>One thread of its own takes out what must not leave the process and talks to Kafka. Safe for
+ * use by many threads.
  */
 public final class TrafficMirror implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(TrafficMirror.class);
@@ -59,6 +61,7 @@ public final class TrafficMirror implements AutoCloseable {
   private final long maxRequestBytes;
   private final double sampling;
   private final Duration closeTimeout;
+  private final RequestRedaction redaction;
   private final Producer<String, byte[]> producer;
   private final TopicWriter<MirroredRequest> writer;
   private final LinkedBlockingQueue<Held> queue = new LinkedBlockingQueue<>();
@@ -85,6 +88,7 @@ public final class TrafficMirror implements AutoCloseable {
     this.sampling = builder.sampling;
     this.closeTimeout = builder.closeTimeout;
     MeterRegistry meters = builder.meters;
+    this.redaction = new RequestRedaction(builder.redactor, builder.redactionBudget, meters);
     this.submitted = meters.counter("submitted_total");
     this.delivered = meters.counter("delivered_total");
     this.deliveredBytes = meters.counter("delivered_bytes_total");
@@ -117,6 +121,8 @@ public final class TrafficMirror implements AutoCloseable {
     private long maxRequestBytes = DEFAULT_MAX_REQUEST_BYTES;
     private double sampling = 1;
     private Duration closeTimeout = Duration.ofSeconds(10);
+    private Redactor redactor = Redactors.DEFAULT;
+    private Duration redactionBudget = Duration.ofSeconds(1);
     private MeterRegistry meters = new SimpleMeterRegistry();
 
     private Builder(KafkaClients clients, String source) {
@@ -152,6 +158,29 @@ public final class TrafficMirror implements AutoCloseable {
     public Builder closeTimeout(Duration value) {
       closeTimeout = value;
       return this;
+    }
+
+    /** What takes out what must not leave the process; by default all kinds, of no listed names. */
+    public Builder redactor(Redactor value) {
+      redactor = value;
+      return this;
+    }
+
+    /** Longest that one request is looked at; it is dropped, and not sent as it came. */
+    public Builder redactionBudget(Duration value) {
+      redactionBudget = value;
+      return this;
+    }
+
+    /** Takes all of these over: segment, sizes, sampling, redaction and how long a close waits. */
+    public Builder settings(MirrorConfig config) {
+      return defaultSegment(config.segment())
+          .bufferBytes(config.bufferBytes())
+          .maxRequestBytes(config.maxRequestBytes())
+          .sampling(config.sampling())
+          .closeTimeout(config.drainTimeout())
+          .redactor(Redactors.of(config.redact()))
+          .redactionBudget(config.redact().timeBudget());
     }
 
     /** Where counts go. */
@@ -378,11 +407,21 @@ public final class TrafficMirror implements AutoCloseable {
   }
 
   private void send(Held item) {
-    MirrorRequest request = item.request();
-    String key = request.conversationId().orElse(item.id());
+    Optional<MirrorRequest> redacted = redaction.of(item.request());
+    if (redacted.isEmpty()) {
+      fail(
+          item,
+          DropReason.NOT_REDACTED,
+          "request " + item.id() + ": not looked through in time, see reflux.mirror.redact",
+          null);
+      return;
+    }
+    MirrorRequest request = redacted.get();
+    String id = request.requestId().orElse(item.id());
+    String key = request.conversationId().orElse(id);
     var unused =
         writer
-            .send(key, toAvro(item), item.receivedAt(), item.trace())
+            .send(key, toAvro(item, request, id), item.receivedAt(), item.trace())
             .whenComplete((metadata, error) -> settle(item, metadata, error));
   }
 
@@ -404,8 +443,7 @@ public final class TrafficMirror implements AutoCloseable {
     item.delivery().complete(metadata);
   }
 
-  private MirroredRequest toAvro(Held item) {
-    MirrorRequest request = item.request();
+  private MirroredRequest toAvro(Held item, MirrorRequest request, String id) {
     List<Message> messages =
         request.messages().stream()
             .map(
@@ -413,7 +451,7 @@ public final class TrafficMirror implements AutoCloseable {
                     Message.newBuilder().setRole(turn.role()).setContent(turn.content()).build())
             .toList();
     return MirroredRequest.newBuilder()
-        .setRequestId(item.id())
+        .setRequestId(id)
         .setConversationId(request.conversationId().orElse(null))
         .setReceivedAt(item.receivedAt())
         .setSource(source)

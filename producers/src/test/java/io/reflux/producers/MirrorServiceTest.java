@@ -114,6 +114,32 @@ class MirrorServiceTest {
   }
 
   @Test
+  void nothingOfAnAddressOrACardReachesKafka() throws Exception {
+    String body =
+        """
+        {"messages": [{"role": "user", "content": "mail ada@example.org"}],
+         "response": "charged to 4111 1111 1111 1111", "segment": "of ada@example.org",
+         "conversation_id": "ada@example.org", "request_id": "%s", "tags": {"from": "203.0.113.9"}}
+        """;
+    post("/v1/mirror", body.formatted("ada@example.org-1"));
+    HttpResponse<String> last = post("/v1/mirror?wait=true", body.formatted("r2"));
+
+    assertThat(last.statusCode()).isEqualTo(200);
+    List<Received<MirroredRequest>> both = records(2);
+    assertThat(both).noneMatch(record -> record.value().toString().contains("ada@"));
+    MirroredRequest request = both.get(1).value();
+    assertThat(request.getMessages().get(0).getContent()).isEqualTo("mail [EMAIL]");
+    assertThat(request.getResponse()).isEqualTo("charged to [CARD]");
+    assertThat(request.getSegment()).isEqualTo("of [EMAIL]");
+    assertThat(request.getTags()).containsEntry("from", "[IP]");
+    assertThat(request.getRequestId()).isEqualTo("r2");
+    assertThat(request.getConversationId())
+        .startsWith("redacted-")
+        .isEqualTo(both.get(0).value().getConversationId());
+    assertThat(both).allMatch(record -> record.key().equals(record.value().getConversationId()));
+  }
+
+  @Test
   void aWaitedForRequestIsInKafkaWhenItIsAnswered() throws Exception {
     Instant before = Instant.now().minusMillis(1);
     HttpResponse<String> response =

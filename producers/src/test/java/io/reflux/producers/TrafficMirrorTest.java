@@ -134,6 +134,18 @@ class TrafficMirrorTest {
   }
 
   @Test
+  void whatIsNotLookedThroughInTimeIsDropped() {
+    TrafficMirror mirror = mirror().redactionBudget(Duration.ZERO).build();
+    Receipt receipt = mirror.submit(request("where is it"));
+    assertThat(receipt.delivery())
+        .failsWithin(Duration.ofSeconds(10))
+        .withThrowableThat()
+        .withMessageContaining("not looked through in time, see reflux.mirror.redact");
+    assertThat(mirror.dropped(DropReason.NOT_REDACTED)).isEqualTo(1);
+    mirror.close();
+  }
+
+  @Test
   void closeKeepsItsDeadline() {
     TrafficMirror mirror = mirror().closeTimeout(Duration.ofMillis(200)).build();
     mirror.submit(request("held"));

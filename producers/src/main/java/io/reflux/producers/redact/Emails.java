@@ -90,8 +90,9 @@ final class Emails implements Detector {
         break;
       }
       labels++;
-      if (labels > 1 && isTopLevel(text, label, last)) {
-        end = last;
+      if (labels > 1) {
+        int top = topLevelEnd(text, label, last);
+        end = top > 0 ? top : end;
       }
       if (last < to || to + 1 >= limit || !isDot(text.charAt(to))) {
         break;
@@ -115,16 +116,17 @@ final class Emails implements Detector {
     return c == '.' || c == '\u3002' || c == '\uFF0E' || c == '\uFF61';
   }
 
-  private static boolean isTopLevel(String text, int from, int to) {
+  /** Letters alone, whatever is tied to them by a hyphen; -1 if it is no top-level domain. */
+  private static int topLevelEnd(String text, int from, int to) {
     if (text.regionMatches(true, from, "xn--", 0, 4)) {
-      return true;
+      return to;
     }
-    for (int i = from; i < to; i++) {
-      char c = text.charAt(i);
-      if (c == '-' || Letters.isDigit(c)) {
-        return false;
-      }
+    int end = from;
+    while (end < to && text.charAt(end) != '-' && !Letters.isDigit(text.charAt(end))) {
+      end++;
     }
-    return to - from >= 2 || text.charAt(from) >= 128;
+    boolean whole = end == to || text.charAt(end) == '-';
+    boolean enough = end - from >= 2 || (end > from && text.charAt(from) >= 128);
+    return whole && enough ? end : -1;
   }
 }

@@ -138,7 +138,7 @@ final class Numbers {
     int last = -1;
     for (int group = first; group < run.groups && !run.taken[group]; group++) {
       char gap = group == first ? ' ' : run.gap(text, group - 1);
-      boolean joins = gap != 0 && gap != '/' && gap != '(' && gap != ')';
+      boolean joins = gap == '.' || Letters.isBlank(gap) || Letters.isDash(gap);
       if (!joins || digits.length() + run.length(group) > LONGEST_CARD) {
         break;
       }
@@ -201,7 +201,7 @@ final class Numbers {
     int[] lengths = new int[MOST_PHONE_GROUPS];
     int groups = 0;
     for (int i = first; i < run.groups && groups < MOST_PHONE_GROUPS && !run.taken[i]; i++) {
-      boolean another = i > first && isPlus(text, run.starts[i] - 1);
+      boolean another = i > first && !joinsTelephone(text, run.ends[i - 1], run.starts[i]);
       if (another || digits.length() + run.length(i) > Phones.LONGEST + 2) {
         break;
       }
@@ -219,6 +219,19 @@ final class Numbers {
       }
     }
     return -1;
+  }
+
+  /** Not what stands between two terms or two numbers. */
+  private static boolean joinsTelephone(String text, int from, int to) {
+    boolean bracket = false;
+    for (int i = from; i < to; i++) {
+      char c = text.charAt(i);
+      if (c == '+' || c == '\uFF0B') {
+        return false;
+      }
+      bracket |= c == '(' || c == ')';
+    }
+    return to - from < 3 || bracket;
   }
 
   /** How many of the brackets and plus signs before a group are its own. */

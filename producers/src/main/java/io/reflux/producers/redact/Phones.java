@@ -15,16 +15,25 @@ final class Phones {
   static final int SHORTEST = 7;
 
   private static final int LONGEST_COUNTRY_CODE = 3;
+  private static final int NORTH_AMERICA = 1;
   private static final String INTERNATIONAL_PREFIX = "00";
 
   private final PhoneNumberUtil plans = PhoneNumberUtil.getInstance();
-  private final int[] countryCodes;
+  private final List<Home> homes;
+
+  /**
+   * A country whose national forms count.
+   *
+   * @param trunk dialled before them at home; empty for nothing
+   * @param optional whether it is often left out, as in North America
+   */
+  private record Home(int countryCode, String trunk, boolean optional) {}
 
   /**
    * @param regions whose national forms count
    */
   Phones(List<String> regions) {
-    countryCodes = regions.stream().mapToInt(plans::getCountryCodeForRegion).distinct().toArray();
+    homes = regions.stream().map(this::home).distinct().toList();
   }
 
   /**
@@ -43,15 +52,20 @@ final class Phones {
     if (digits.startsWith(INTERNATIONAL_PREFIX)) {
       return isInternational(digits.substring(INTERNATIONAL_PREFIX.length()));
     }
-    for (int countryCode : countryCodes) {
-      // What is dialled before a number at home: 1 in North America, 0 nearly everywhere else.
-      char trunk = countryCode == 1 ? '1' : '0';
-      if (isValid(countryCode, digits)
-          || (digits.charAt(0) == trunk && isValid(countryCode, digits.substring(1)))) {
+    for (Home home : homes) {
+      boolean dialled = digits.startsWith(home.trunk());
+      if ((dialled && isValid(home.countryCode(), digits.substring(home.trunk().length())))
+          || (home.optional() && isValid(home.countryCode(), digits))) {
         return true;
       }
     }
     return false;
+  }
+
+  private Home home(String region) {
+    int countryCode = plans.getCountryCodeForRegion(region);
+    String trunk = plans.getNddPrefixForRegion(region, true);
+    return new Home(countryCode, trunk == null ? "" : trunk, countryCode == NORTH_AMERICA);
   }
 
   private boolean isInternational(String digits) {
@@ -71,6 +85,9 @@ final class Phones {
   }
 
   private boolean isValid(int countryCode, String national) {
+    if (national.length() < SHORTEST - 2) {
+      return false;
+    }
     PhoneNumber number =
         new PhoneNumber().setCountryCode(countryCode).setNationalNumber(Long.parseLong(national));
     if (national.charAt(0) == '0') {

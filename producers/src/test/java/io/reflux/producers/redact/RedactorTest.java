@@ -42,6 +42,7 @@ class RedactorTest {
         "to=ada%40example.org&x=1|to=[EMAIL]&x=1",
         "ジョン＠例え.jp と|[EMAIL] と",
         "почта иван@пример.рф.|почта [EMAIL].",
+        "ada@example.org-1 of ada@x-1.org|[EMAIL]-1 of [EMAIL]",
         "root@[192.0.2.1]|[EMAIL]",
         "what about @everyone and a@b|what about @everyone and a@b",
         "4111 1111 1111 1111|[CARD]",
