@@ -122,6 +122,7 @@ abstract class ServiceCommand implements Callable<Integer> {
   @Command(
       name = "mirror",
       description = "Takes requests over HTTP and puts them on Kafka, never slowing the caller.",
+      subcommands = MirrorPreviewCommand.class,
       mixinStandardHelpOptions = true)
   static final class Mirror extends ServiceCommand {
     @Option(names = "--host", description = "Address to listen on (reflux.mirror.host).")

@@ -44,6 +44,39 @@ class RefluxTest {
   }
 
   @Test
+  void mirrorPreviewShowsWhatWouldLeave() throws IOException {
+    Path file = folder.resolve("requests.jsonl");
+    Files.writeString(
+        file,
+        """
+        {"prompt": "where is my order", "response": "on its way"}
+        {"messages": [{"role": "user", "content": "mail ada@example.org"}], "tags": {"a": "b"}}
+        card 4111 1111 1111 1111, please
+        {"prompts": 1}
+        """);
+    Outcome shown = run("mirror", "preview", file.toString());
+    assertThat(shown.code()).isZero();
+    assertThat(shown.out())
+        .isEqualToNormalizingNewlines(
+            "2  messages[0].content: mail [EMAIL]\n3  prompt: card [CARD], please\n");
+    assertThat(shown.err())
+        .contains("line 4: ")
+        .contains(
+            "3 requests, 2 with something taken out (1 card, 1 email); no requests: 1;"
+                + " nothing was sent");
+
+    Outcome json = run("mirror", "preview", "--json", file.toString());
+    JsonNode first = new ObjectMapper().readTree(json.out().lines().findFirst().orElseThrow());
+    assertThat(first.at("/findings/0/start").asInt()).isEqualTo(5);
+    assertThat(first.at("/text").asText()).isEqualTo("mail [EMAIL]");
+    assertThat(run("mirror", "preview", "--all", file.toString()).out()).contains("where is my");
+
+    Outcome none = run("mirror", "preview", "nothing.jsonl");
+    assertThat(none.code()).isNotZero();
+    assertThat(none.err()).contains("nothing.jsonl: no such file");
+  }
+
+  @Test
   void configPrintMasksSecretsAndSaysWhereValuesCameFrom() throws IOException {
     Path file = folder.resolve("reflux.yaml");
     Files.writeString(
