@@ -8,7 +8,9 @@ import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotFormat;
 import io.reflux.snapshots.TrustStore.Trusted;
 import java.io.PrintWriter;
+import java.util.LinkedHashSet;
 import java.util.Optional;
+import java.util.Set;
 
 /** Everything about a version that can be checked, a line each. */
 final class SnapshotCheck {
@@ -34,11 +36,15 @@ final class SnapshotCheck {
             : "not checked (reflux.snapshots.trust is unset)");
     try (FetchedCopies copies = new FetchedCopies(access)) {
       LanguageModel model = LanguageModel.load(copies.fetch(manifest).directory());
+      Set<SnapshotFile> checked = new LinkedHashSet<>();
       for (SnapshotFormat format : SnapshotFormat.offeredBy(manifest)) {
         copies.fetch(manifest, format);
+        checked.addAll(format.files(manifest));
       }
       for (SnapshotFile file : manifest.getFiles()) {
-        line("file", file.getPath() + ", " + file.getSizeBytes() + " bytes, " + file.getSha256());
+        String found =
+            checked.contains(file) ? file.getSha256() : "not checked: of a later build's format";
+        line("file", file.getPath() + ", " + file.getSizeBytes() + " bytes, " + found);
       }
       fingerprint("weights", manifest.getStudentFingerprint(), model.fingerprint());
       fingerprint("tokenizer", manifest.getTokenizerFingerprint(), model.tokenizerFingerprint());
