@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 
 /** Settings of the mirror's HTTP endpoint. */
 @ConfigMapping(prefix = "reflux.mirror")
@@ -30,6 +31,31 @@ public interface MirrorConfig {
   /** Share of conversations kept, above 0, to 1. */
   @WithDefault("1.0")
   double sampling();
+
+  /** Most requests kept a second, about: the share is lowered for as long as more come. */
+  OptionalDouble samplingPerSecond();
+
+  /** Shares and rates of some of the traffic, by names; the first in their order that matches. */
+  Map<String, Sample> sample();
+
+  /** Share and rate of some of the traffic. */
+  interface Sample {
+    /** Segment that it is for, with * for any characters. */
+    Optional<String> segment();
+
+    /** Tags that a request must all have, with * for any characters in their values. */
+    Map<String, String> tags();
+
+    /** Share of conversations kept, above 0, to 1. */
+    @WithDefault("1.0")
+    double probability();
+
+    /** Most requests kept a second, about. */
+    OptionalDouble perSecond();
+  }
+
+  /** While a file of this name exists, everything is dropped: a switch that works at once. */
+  Optional<Path> offFile();
 
   /** Most bytes held for Kafka; beyond it callers get 503. */
   @WithDefault("33554432")

@@ -168,8 +168,7 @@ final class MirrorEndpoint {
       String problem;
       try {
         Receipt receipt = mirror.submit(RequestJson.mirror(line), trace);
-        boolean taken =
-            receipt.dropped().isEmpty() || receipt.dropped().get() == DropReason.NOT_SAMPLED;
+        boolean taken = receipt.dropped().isEmpty() || receipt.dropped().get().isByChoice();
         if (taken) {
           ids.add(receipt.requestId());
           if (receipt.dropped().isEmpty()) {
@@ -220,9 +219,10 @@ final class MirrorEndpoint {
       ArrayNode ids = json.putArray("request_ids");
       receipts.forEach(receipt -> ids.add(receipt.requestId()));
     }
-    if (receipts.stream().anyMatch(receipt -> receipt.dropped().isPresent())) {
-      json.put("sampled", false);
-    }
+    receipts.stream()
+        .flatMap(receipt -> receipt.dropped().stream())
+        .findFirst()
+        .ifPresent(reason -> json.put("sampled", false).put("reason", reason.code()));
     return json;
   }
 
@@ -239,7 +239,7 @@ final class MirrorEndpoint {
   private static ObjectNode place(Receipt receipt) {
     ObjectNode json = JSON.createObjectNode().put("request_id", receipt.requestId());
     if (receipt.dropped().isPresent()) {
-      return json.put("sampled", false);
+      return json.put("sampled", false).put("reason", receipt.dropped().get().code());
     }
     RecordMetadata at = receipt.delivery().join();
     return json.put("topic", at.topic())

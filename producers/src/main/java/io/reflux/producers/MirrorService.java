@@ -11,10 +11,15 @@ import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
 import io.reflux.schemas.service.StatusReporter;
 import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -30,6 +35,7 @@ public final class MirrorService implements Service {
   private StatusReporter status;
   private TrafficMirror mirror;
   private Server server;
+  private ScheduledExecutorService watcher;
   private boolean closed;
 
   public MirrorService(MirrorConfig config, KafkaClients clients, MeterRegistry meters) {
@@ -50,6 +56,7 @@ public final class MirrorService implements Service {
     status.state("starting", "");
     mirror =
         TrafficMirror.builder(clients, config.source()).settings(config).meters(meters).build();
+    config.offFile().ifPresent(this::watch);
     MirrorEndpoint endpoint = new MirrorEndpoint(mirror, meters, config.waitTimeout());
     ServerBuilder builder =
         Server.builder()
@@ -80,6 +87,30 @@ public final class MirrorService implements Service {
     status.state("running", "http://" + config.host() + ":" + port());
   }
 
+  private void watch(Path offFile) {
+    look(offFile);
+    watcher =
+        Executors.newSingleThreadScheduledExecutor(
+            task -> {
+              Thread thread = new Thread(task, "mirror-off-file");
+              thread.setDaemon(true);
+              return thread;
+            });
+    var unused = watcher.scheduleWithFixedDelay(() -> look(offFile), 1, 1, TimeUnit.SECONDS);
+  }
+
+  private void look(Path offFile) {
+    boolean off = Files.exists(offFile);
+    if (off != mirror.isOff()) {
+      mirror.switchOff(off);
+      log.info(
+          "mirror is switched {}: {} {}",
+          off ? "off" : "on",
+          offFile,
+          off ? "is there" : "is gone");
+    }
+  }
+
   @Override
   public CompletionStage<Void> termination() {
     return termination;
@@ -106,6 +137,9 @@ public final class MirrorService implements Service {
     closed = true;
     if (status != null) {
       status.state("draining", "");
+    }
+    if (watcher != null) {
+      watcher.shutdownNow();
     }
     if (server != null) {
       server.stop().join();

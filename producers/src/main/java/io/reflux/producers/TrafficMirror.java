@@ -13,13 +13,15 @@ import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.service.RefluxException;
-import io.reflux.traffic.StableHash;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -59,7 +61,7 @@ public final class TrafficMirror implements AutoCloseable {
   private final String defaultSegment;
   private final long bufferBytes;
   private final long maxRequestBytes;
-  private final double sampling;
+  private final Sampling sampling;
   private final Duration closeTimeout;
   private final RequestRedaction redaction;
   private final Producer<String, byte[]> producer;
@@ -79,13 +81,18 @@ public final class TrafficMirror implements AutoCloseable {
   private final Map<DropReason, Counter> dropped = new EnumMap<>(DropReason.class);
   private final Thread sender;
   private volatile boolean ended;
+  private volatile boolean off;
 
   private TrafficMirror(Builder builder) {
     this.source = builder.source;
     this.defaultSegment = builder.defaultSegment;
     this.bufferBytes = builder.bufferBytes;
     this.maxRequestBytes = builder.maxRequestBytes;
-    this.sampling = builder.sampling;
+    List<SamplingRule> rules = new ArrayList<>(builder.rules);
+    rules.add(
+        new SamplingRule(
+            "sampling", Optional.empty(), Map.of(), builder.sampling, builder.perSecond));
+    this.sampling = new Sampling(rules, System::nanoTime);
     this.closeTimeout = builder.closeTimeout;
     MeterRegistry meters = builder.meters;
     this.redaction = new RequestRedaction(builder.redactor, builder.redactionBudget, meters);
@@ -120,6 +127,8 @@ public final class TrafficMirror implements AutoCloseable {
     private long bufferBytes = DEFAULT_BUFFER_BYTES;
     private long maxRequestBytes = DEFAULT_MAX_REQUEST_BYTES;
     private double sampling = 1;
+    private OptionalDouble perSecond = OptionalDouble.empty();
+    private List<SamplingRule> rules = List.of();
     private Duration closeTimeout = Duration.ofSeconds(10);
     private Redactor redactor = Redactors.DEFAULT;
     private Duration redactionBudget = Duration.ofSeconds(1);
@@ -154,6 +163,18 @@ public final class TrafficMirror implements AutoCloseable {
       return this;
     }
 
+    /** Most requests kept a second, about; the share of conversations is lowered for it. */
+    public Builder perSecond(double value) {
+      perSecond = OptionalDouble.of(value);
+      return this;
+    }
+
+    /** For traffic with shares and rates of its own; the first that matches a request counts. */
+    public Builder rules(List<SamplingRule> value) {
+      rules = List.copyOf(value);
+      return this;
+    }
+
     /** How long {@link TrafficMirror#close} waits for Kafka. */
     public Builder closeTimeout(Duration value) {
       closeTimeout = value;
@@ -174,13 +195,30 @@ public final class TrafficMirror implements AutoCloseable {
 
     /** Takes all of these over: segment, sizes, sampling, redaction and how long a close waits. */
     public Builder settings(MirrorConfig config) {
+      perSecond = config.samplingPerSecond();
       return defaultSegment(config.segment())
           .bufferBytes(config.bufferBytes())
           .maxRequestBytes(config.maxRequestBytes())
           .sampling(config.sampling())
+          .rules(rules(config.sample()))
           .closeTimeout(config.drainTimeout())
           .redactor(Redactors.of(config.redact()))
           .redactionBudget(config.redact().timeBudget());
+    }
+
+    private static List<SamplingRule> rules(Map<String, MirrorConfig.Sample> settings) {
+      // In the order of their names: a map of settings has no other.
+      return new TreeMap<>(settings)
+          .entrySet().stream()
+              .map(
+                  entry ->
+                      new SamplingRule(
+                          "reflux.mirror.sample." + entry.getKey(),
+                          entry.getValue().segment(),
+                          entry.getValue().tags(),
+                          entry.getValue().probability(),
+                          entry.getValue().perSecond()))
+              .toList();
     }
 
     /** Where counts go. */
@@ -190,9 +228,6 @@ public final class TrafficMirror implements AutoCloseable {
     }
 
     public TrafficMirror build() {
-      if (!(sampling > 0 && sampling <= 1)) {
-        throw new RefluxException("sampling: " + sampling + " (expected: above 0, to 1)");
-      }
       if (maxRequestBytes < 1) {
         throw new RefluxException(
             "max-request-bytes: " + maxRequestBytes + " (expected: 1 or more)");
@@ -231,10 +266,17 @@ public final class TrafficMirror implements AutoCloseable {
     if (closed.get()) {
       return drop(id, DropReason.CLOSED, "mirror: closed");
     }
-    String thread = request.conversationId().orElse(id);
-    // By conversation, so that a thread is whole or absent.
-    if (sampling < 1 && StableHash.fraction(thread) >= sampling) {
-      return drop(id, DropReason.NOT_SAMPLED, "request " + id + ": not sampled");
+    if (off) {
+      return drop(id, DropReason.SWITCHED_OFF, "mirror: switched off");
+    }
+    Sampling.Decision sampled =
+        sampling.decide(
+            request.segment().orElse(defaultSegment),
+            request.tags(),
+            request.conversationId().orElse(id));
+    if (sampled.refusal().isPresent()) {
+      DropReason reason = sampled.refusal().get();
+      return drop(id, reason, "request " + id + ": " + reason.code().replace('_', ' '));
     }
     long bytes = request.textBytes();
     if (bytes > maxRequestBytes) {
@@ -249,13 +291,34 @@ public final class TrafficMirror implements AutoCloseable {
       return drop(id, DropReason.BUFFER_FULL, "mirror: " + bufferBytes + " bytes held, no room");
     }
     Instant receivedAt = request.receivedAt().orElseGet(Instant::now);
-    Held item = new Held(request, id, receivedAt, carried(span), size, new CompletableFuture<>());
+    Held item =
+        new Held(
+            request,
+            id,
+            receivedAt,
+            sampled.probability(),
+            carried(span),
+            size,
+            new CompletableFuture<>());
     queue.add(item);
     // A close between the check above and here may have emptied the queue already.
     if (ended && queue.remove(item)) {
       fail(item, DropReason.CLOSED, "mirror: closed", null);
     }
     return new Receipt(id, Optional.empty(), item.delivery());
+  }
+
+  /**
+   * Switches it off or on again at once: while off every request is dropped and counted as such.
+   * What is held already still goes to Kafka.
+   */
+  public void switchOff(boolean value) {
+    off = value;
+  }
+
+  /** Whether it is switched off. */
+  public boolean isOff() {
+    return off;
   }
 
   /** Whether so little room is left that a feeder does better to wait. */
@@ -457,7 +520,7 @@ public final class TrafficMirror implements AutoCloseable {
         .setSource(source)
         .setSegment(request.segment().orElse(defaultSegment))
         .setTags(request.tags())
-        .setSamplingProbability(sampling)
+        .setSamplingProbability(item.probability())
         .setPrompt(request.prompt().orElse(null))
         .setMessages(messages)
         .setResponse(request.response().orElse(null))
@@ -469,6 +532,7 @@ public final class TrafficMirror implements AutoCloseable {
       MirrorRequest request,
       String id,
       Instant receivedAt,
+      double probability,
       Context trace,
       long size,
       CompletableFuture<RecordMetadata> delivery) {}

@@ -32,6 +32,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -77,6 +79,9 @@ class MirrorServiceTest {
   private static MirrorConfig config(int port) {
     return MirrorConfigs.of(
         Map.of(
+            "off-file", directory.resolve("off").toString(),
+            "sample.quarter.tags.tenant", "acme*",
+            "sample.quarter.probability", "0.25",
             "port", Integer.toString(port),
             "max-request-bytes", "2000",
             "max-body-bytes", "20000"));
@@ -137,6 +142,46 @@ class MirrorServiceTest {
         .startsWith("redacted-")
         .isEqualTo(both.get(0).value().getConversationId());
     assertThat(both).allMatch(record -> record.key().equals(record.value().getConversationId()));
+  }
+
+  @Test
+  void aTenantsShareIsItsOwnAndRecorded() throws Exception {
+    for (int i = 0; i < 40; i++) {
+      post(
+          "/v1/mirror",
+          "{\"prompt\": \"p\", \"conversation_id\": \"c"
+              + i
+              + "\", \"tags\": {\"tenant\": \"acme-eu\"}}");
+    }
+    post("/v1/mirror?wait=true", "{\"prompt\": \"of nobody\", \"conversation_id\": \"c41\"}");
+    int kept = 40 - (int) service.mirror().dropped(DropReason.NOT_SAMPLED);
+    assertThat(kept).isBetween(3, 20);
+    List<MirroredRequest> requests = mirrored(kept + 1);
+    assertThat(requests.stream().filter(request -> request.getSamplingProbability() == 0.25))
+        .hasSize(kept);
+    assertThat(requests.stream().filter(request -> request.getSamplingProbability() == 1))
+        .hasSize(1);
+  }
+
+  @Test
+  void aFileSwitchesItOffAndOn() throws Exception {
+    Path off = directory.resolve("off");
+    Files.createFile(off);
+    await(() -> service.mirror().isOff());
+    assertThat(post("/v1/mirror", "{\"prompt\": \"p\"}").body())
+        .contains("\"sampled\":false,\"reason\":\"switched_off\"");
+    assertThat(service.mirror().dropped(DropReason.SWITCHED_OFF)).isEqualTo(1);
+    Files.delete(off);
+    await(() -> !service.mirror().isOff());
+    assertThat(json(post("/v1/mirror?wait=true", "{\"prompt\": \"p\"}")).has("offset")).isTrue();
+  }
+
+  private static void await(BooleanSupplier condition) {
+    long end = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime()).isLessThan(end);
+      LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(20));
+    }
   }
 
   @Test
