@@ -53,6 +53,19 @@ public final class SnapshotWatcher implements AutoCloseable {
 
     /** Something kept a move from being taken; what was served before still is. */
     void problem(SnapshotException problem);
+
+    /**
+     * This very move was not taken, and will be offered again; a problem like others by default.
+     */
+    default void refused(SnapshotPointer pointer, SnapshotException problem) {
+      problem(problem);
+    }
+
+    /**
+     * What the channel says is what is served: after {@link #moved}, and after a move that was none
+     * for who serves, such as a pin.
+     */
+    default void settled(SnapshotPointer pointer) {}
   }
 
   private final SnapshotAccess access;
@@ -245,6 +258,7 @@ public final class SnapshotWatcher implements AutoCloseable {
       offer(pointer);
       taken = pointer;
       refused = null;
+      tell(() -> listener.settled(pointer));
     } catch (SnapshotException e) {
       refuse(pointer, e);
     } catch (RuntimeException e) {
@@ -304,15 +318,20 @@ public final class SnapshotWatcher implements AutoCloseable {
     Duration doubled = retryDelay.multipliedBy(2);
     retryDelay = doubled.compareTo(longestRetry) > 0 ? longestRetry : doubled;
     if (!closed()) {
-      report(problem);
+      tell(() -> listener.refused(pointer, problem));
     }
   }
 
   private void report(SnapshotException problem) {
+    tell(() -> listener.problem(problem));
+  }
+
+  /** What a listener does with news decides nothing. */
+  private void tell(Runnable news) {
     try {
-      listener.problem(problem);
+      news.run();
     } catch (RuntimeException e) {
-      log.error("listener of channel {} failed on: {}", channel, problem.getMessage(), e);
+      log.error("listener of channel {} failed on news", channel, e);
     }
   }
 }

@@ -4,7 +4,10 @@ import io.reflux.devstack.DevStack;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topic;
 import io.reflux.schemas.kafka.Topics;
+import io.reflux.schemas.registry.RegistryConfig;
+import io.smallrye.config.SmallRyeConfigBuilder;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -36,7 +39,11 @@ final class Loop {
     try (Admin admin = clients.admin()) {
       admin
           .createTopics(
-              Stream.of(Topics.SNAPSHOTS, Topics.SNAPSHOT_CHUNKS, Topics.SNAPSHOT_POINTERS)
+              Stream.of(
+                      Topics.SNAPSHOTS,
+                      Topics.SNAPSHOT_CHUNKS,
+                      Topics.SNAPSHOT_POINTERS,
+                      Topics.FLEET_REPORTS)
                   .map(
                       topic ->
                           new NewTopic(loop.name(topic), topic.partitions(), (short) 1)
@@ -48,6 +55,17 @@ final class Loop {
       throw new AssertionError(e);
     }
     return loop;
+  }
+
+  /** The same topics, for somebody who finds the registry elsewhere. */
+  Loop through(URI registry) {
+    RegistryConfig config =
+        new SmallRyeConfigBuilder()
+            .withMapping(RegistryConfig.class)
+            .withDefaultValue("reflux.registry.url", registry.toString())
+            .build()
+            .getConfigMapping(RegistryConfig.class);
+    return new Loop(new KafkaClients(clients.kafka(), config));
   }
 
   KafkaClients clients() {

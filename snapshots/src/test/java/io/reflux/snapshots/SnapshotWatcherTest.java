@@ -9,6 +9,7 @@ import io.reflux.schemas.kafka.Topics;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.SnapshotException.Kind;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -69,6 +70,49 @@ class SnapshotWatcherTest {
     assertThat(recorder.move()).isEqualTo(6);
     watcher.close();
     assertThat(watcher.served()).hasValue(6);
+  }
+
+  @Test
+  void moveThatNobodyHeardOfIsOnlyLate() throws Exception {
+    point("stable", 1, false);
+    watch();
+    assertThat(recorder.move()).isEqualTo(1);
+    watcher.close();
+    point("stable", 2, false);
+    point("stable", 3, false);
+    watch();
+    assertThat(recorder.move()).isEqualTo(3);
+    assertThat(recorder.settled.poll(20, TimeUnit.SECONDS)).isEqualTo(3);
+    assertThat(recorder.moves).isEmpty();
+    assertThat(recorder.problems).isEmpty();
+  }
+
+  @Test
+  void moveThatCameWhileTheRegistryWasAwayIsOnlyLate() throws Exception {
+    URI registry = URI.create(stack.registryConfig().url());
+    try (FlakyProxy proxy = new FlakyProxy(registry.getPort())) {
+      loop = loop.through(proxy.endpoint());
+      watch();
+      proxy.dieAfterSending(0);
+      point("stable", 1, false);
+      assertThat(recorder.problem().kind()).isEqualTo(Kind.KAFKA);
+      assertThat(watcher.served()).isEmpty();
+      proxy.revive();
+      assertThat(recorder.move()).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void pinIsNoMoveButSettled() throws Exception {
+    point("stable", 1, false);
+    watch();
+    assertThat(recorder.move()).isEqualTo(1);
+    assertThat(recorder.settled.poll(20, TimeUnit.SECONDS)).isEqualTo(1);
+    SnapshotPointer pinned = pointer("stable", 1, false);
+    pinned.setPinned(true);
+    send(pinned);
+    assertThat(recorder.settled.poll(20, TimeUnit.SECONDS)).isEqualTo(1);
+    assertThat(recorder.moves).isEmpty();
   }
 
   @Test
@@ -160,22 +204,30 @@ class SnapshotWatcherTest {
   }
 
   private void point(String channel, long version, boolean rollback) {
-    SnapshotPointer pointer =
-        SnapshotPointer.newBuilder()
-            .setChannel(channel)
-            .setVersion(version)
-            .setManifestSha256("digest-" + version)
-            .setMovedAt(Instant.EPOCH)
-            .setRollback(rollback)
-            .setReason("test")
-            .build();
+    send(pointer(channel, version, rollback));
+  }
+
+  private static SnapshotPointer pointer(String channel, long version, boolean rollback) {
+    return SnapshotPointer.newBuilder()
+        .setChannel(channel)
+        .setVersion(version)
+        .setManifestSha256("digest-" + version)
+        .setMovedAt(Instant.EPOCH)
+        .setRollback(rollback)
+        .setReason("test")
+        .build();
+  }
+
+  private void send(SnapshotPointer pointer) {
     String topic = loop.name(Topics.SNAPSHOT_POINTERS);
-    loop.send(Topics.SNAPSHOT_POINTERS, channel, loop.clients().codec().encode(topic, pointer));
+    byte[] value = stack.clients().codec().encode(topic, pointer);
+    loop.send(Topics.SNAPSHOT_POINTERS, pointer.getChannel(), value);
   }
 
   private static final class Recorder implements SnapshotWatcher.Listener {
     private final BlockingQueue<Long> entered = new LinkedBlockingQueue<>();
     private final BlockingQueue<Long> moves = new LinkedBlockingQueue<>();
+    private final BlockingQueue<Long> settled = new LinkedBlockingQueue<>();
     private final BlockingQueue<SnapshotException> problems = new LinkedBlockingQueue<>();
     private final Queue<RuntimeException> failures = new ArrayDeque<>();
     private volatile CountDownLatch gate = new CountDownLatch(0);
@@ -201,6 +253,11 @@ class SnapshotWatcherTest {
       }
       entered.clear();
       moves.add(pointer.getVersion());
+    }
+
+    @Override
+    public void settled(SnapshotPointer pointer) {
+      settled.add(pointer.getVersion());
     }
 
     @Override

@@ -4,6 +4,7 @@ import io.reflux.schemas.avro.DeadLetter;
 import io.reflux.schemas.avro.Divergence;
 import io.reflux.schemas.avro.DriftAlert;
 import io.reflux.schemas.avro.DriftReport;
+import io.reflux.schemas.avro.FleetReport;
 import io.reflux.schemas.avro.MirroredRequest;
 import io.reflux.schemas.avro.Rollout;
 import io.reflux.schemas.avro.ServiceStatus;
@@ -100,6 +101,17 @@ public final class Topics {
           DEFAULT_MAX_RECORD_BYTES,
           "Which version each channel serves.");
 
+  public static final Topic<FleetReport> FLEET_REPORTS =
+      new Topic<>(
+          "fleet-reports",
+          FleetReport.class,
+          "fleet/instance/channel",
+          1,
+          Duration.ofDays(7),
+          true,
+          DEFAULT_MAX_RECORD_BYTES,
+          "Which version each fleet serves, and which it refused and why.");
+
   public static final Topic<TrainingProgress> TRAINING_PROGRESS =
       new Topic<>(
           "training-progress",
@@ -175,6 +187,7 @@ public final class Topics {
           SNAPSHOTS,
           SNAPSHOT_CHUNKS,
           SNAPSHOT_POINTERS,
+          FLEET_REPORTS,
           TRAINING_PROGRESS,
           DIVERGENCES,
           DRIFT_REPORTS,

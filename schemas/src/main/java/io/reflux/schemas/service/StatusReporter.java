@@ -5,8 +5,6 @@ import io.reflux.schemas.avro.ServiceStatus;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.TopicWriter;
 import io.reflux.schemas.kafka.Topics;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
@@ -77,7 +75,7 @@ public final class StatusReporter implements AutoCloseable {
     this.clients = clients;
     this.meters = meters;
     this.instance =
-        hostName()
+        HostName.get()
             + "-"
             + ProcessHandle.current().pid()
             + "-"
@@ -178,14 +176,6 @@ public final class StatusReporter implements AutoCloseable {
   private void closeProducer() {
     if (producer != null) {
       producer.close(CLOSE_TIMEOUT);
-    }
-  }
-
-  private static String hostName() {
-    try {
-      return InetAddress.getLocalHost().getHostName();
-    } catch (UnknownHostException e) {
-      return "localhost";
     }
   }
 }
