@@ -158,7 +158,8 @@ final class SnapshotShipper {
         && store.holds(StoredObject.of(before))) {
       return SnapshotFile.newBuilder(before).setPath(path).build();
     }
-    if (base.isPresent() && size > 0) {
+    // What formats share is small, and each of them would need a base of its own for it.
+    if (base.isPresent() && size > 0 && SnapshotFormat.ofPath(path).isPresent()) {
       Optional<SnapshotFile> differences = shipDifferences(source, path, size, sha256, base.get());
       if (differences.isPresent()) {
         return differences.get();

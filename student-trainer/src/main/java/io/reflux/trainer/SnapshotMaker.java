@@ -176,6 +176,7 @@ final class SnapshotMaker implements AutoCloseable {
               draft,
               artefact,
               candidate.heldOut().stream().map(LabelledSequence::tokenIds).toList());
+      GoldenWriter.write(artefact, config.goldenPrompts(), candidate.heldOut());
       SnapshotManifest manifest =
           publisher.publish(draft, info(candidate, artefact, verdict, offer), config.channel());
       kept = true;

@@ -126,6 +126,8 @@ final class TrainerChecks {
     positive("checkpoint-steps", config.checkpointSteps().orElse(1L));
     positive("checkpoint-retention", config.checkpointRetention());
     positive("stop-at-step", config.stopAtStep().orElse(1));
+    int golden = config.goldenPrompts();
+    require(golden >= 0 && golden <= 64, "golden-prompts", golden, "0 to 64");
     notNegative("gate-tolerance", config.gateTolerance());
     above0("snapshot-format-divergence", config.snapshotFormatDivergence());
     int least = config.gateSegmentMinimum();

@@ -15,6 +15,10 @@ import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
 import io.reflux.model.compress.Quantiser;
 import io.reflux.model.gguf.GgufCheckpoint;
+import io.reflux.model.golden.GoldenCheck;
+import io.reflux.model.golden.GoldenPrompts;
+import io.reflux.model.runtime.EngineOptions;
+import io.reflux.model.runtime.GenerationEngine;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.ScoreRequest;
 import io.reflux.model.runtime.Scorer;
@@ -39,8 +43,10 @@ import io.reflux.trainer.pretrain.Shape;
 import io.reflux.trainer.watch.Happening;
 import io.reflux.trainer.watch.RunWatch;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -315,6 +321,42 @@ class SnapshotGateServiceTest {
       queue.finish();
       assertThat(served()).isEqualTo(1);
     }
+  }
+
+  @Test
+  void snapshotCarriesGoldenPromptsThatItsOwnArtefactAnswersAlikeOrNone() {
+    List<LabelledSequence> heldOut = new ArrayList<>(labels("chat", 10, ours, 1));
+    heldOut.addAll(labels("travel", 1, ours, 2));
+    heldOut.addAll(labels("chat", 10, ours, 3));
+    try (SnapshotQueue queue = queue(Map.of("golden-prompts", "3"))) {
+      queue.publishFirst(candidate(ours, 1, heldOut));
+    }
+    SnapshotFetcher fetcher = new SnapshotFetcher(clients, directory.resolve("fetched"));
+    LanguageModel artefact = LanguageModel.load(fetcher.fetch(1));
+    GoldenPrompts golden = GoldenPrompts.load(artefact.directory()).orElseThrow();
+    // The newest of each segment first.
+    assertThat(golden.prompts())
+        .extracting(GoldenPrompts.Answered::promptIds)
+        .containsExactly(prompt(heldOut.get(20)), prompt(heldOut.get(10)), prompt(heldOut.get(19)));
+    try (GenerationEngine engine =
+        new GenerationEngine(
+            artefact.config(),
+            artefact.weights(),
+            new EngineOptions(2, 32),
+            RuntimeOptions.DEFAULT)) {
+      GoldenCheck.Result result = GoldenCheck.run(golden, engine, Duration.ofSeconds(30));
+      assertThat(result.agreed()).isEqualTo(result.positions()).isPositive();
+    }
+    try (SnapshotQueue none = queue(Map.of("golden-prompts", "0", "gate", "false"))) {
+      none.publishFirst(candidate(ours, 2, heldOut));
+      none.make(candidate(ours, 3, heldOut));
+      none.finish();
+    }
+    assertThat(GoldenPrompts.load(fetcher.fetch(2))).isEmpty();
+  }
+
+  private static int[] prompt(LabelledSequence sequence) {
+    return Arrays.copyOf(sequence.tokenIds(), sequence.promptLength());
   }
 
   @Test

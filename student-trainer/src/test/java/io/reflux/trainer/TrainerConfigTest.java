@@ -72,6 +72,7 @@ class TrainerConfigTest {
     assertThat(config.snapshotFormats()).containsExactly(SnapshotFormat.SAFETENSORS);
     assertThat(config.snapshotFormatDivergence()).isEqualTo(0.01);
     assertThat(config.gate()).isTrue();
+    assertThat(config.goldenPrompts()).isEqualTo(4);
     assertThat(config.gateTolerance()).isEqualTo(0.01);
     assertThat(config.gateSegmentMinimum()).isEqualTo(20);
     assertThat(config.gateMinimumAgreement()).isEmpty();
