@@ -1,11 +1,13 @@
 package io.reflux.cli;
 
+import io.reflux.inspect.FleetLines;
 import io.reflux.inspect.SnapshotDiff;
 import io.reflux.inspect.SnapshotList;
 import io.reflux.inspect.SnapshotPage;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.service.RefluxException;
+import io.reflux.snapshots.FleetReports;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog;
 import io.reflux.snapshots.SnapshotFormat;
@@ -16,6 +18,7 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
+import java.time.Instant;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -55,7 +58,8 @@ final class SnapshotsCommand {
 
   @Command(
       name = "list",
-      description = "Lists versions, newest last, with the channels that point to them.",
+      description =
+          "Lists versions, newest last, with the channels that point to them, and who serves what.",
       mixinStandardHelpOptions = true)
   static final class ListAll implements Callable<Integer> {
     @Option(
@@ -101,10 +105,11 @@ final class SnapshotsCommand {
       SnapshotAccess access = SnapshotReference.access(config);
       SnapshotManifest manifest = SnapshotReference.manifest(access, version);
       SnapshotPage page = new SnapshotPage(access, spec.commandLine().getOut());
+      FleetLines fleets = new FleetLines(FleetReports.read(access.clients()), Instant.now());
       if (json) {
-        page.json(manifest);
+        page.json(manifest, fleets);
       } else {
-        page.print(manifest, new SnapshotCatalog(access).channels());
+        page.print(manifest, new SnapshotCatalog(access).channels(), fleets);
       }
     }
   }

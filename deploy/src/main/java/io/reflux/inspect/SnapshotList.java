@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.reflux.inspect.SnapshotFacts.Signer;
 import io.reflux.schemas.avro.SnapshotManifest;
+import io.reflux.snapshots.FleetReports;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog;
 import io.reflux.snapshots.SnapshotCatalog.Channel;
@@ -57,10 +58,12 @@ public final class SnapshotList {
         shown.add(all.get(i));
       }
     }
+    FleetLines fleets = new FleetLines(FleetReports.read(access.clients()), clock.instant());
     if (json) {
-      out.println(json(shown, channels));
+      out.println(json(shown, channels, fleets));
     } else {
       table(out, shown, channels);
+      fleets.all().forEach(out::println);
       if (shown.size() < all.size()) {
         out.println((all.size() - shown.size()) + " older ones: --last " + all.size());
       }
@@ -107,12 +110,14 @@ public final class SnapshotList {
         .toList();
   }
 
-  private ObjectNode json(List<SnapshotManifest> shown, List<Channel> channels) {
+  private ObjectNode json(
+      List<SnapshotManifest> shown, List<Channel> channels, FleetLines fleets) {
     ObjectNode object = SnapshotJson.object();
     ArrayNode snapshots = object.putArray("snapshots");
     shown.forEach(manifest -> snapshots.add(SnapshotJson.of(manifest, access)));
     ArrayNode pointers = object.putArray("channels");
     channels.forEach(channel -> pointers.add(SnapshotJson.of(channel)));
+    fleets.json(object.putArray("fleets"), null);
     return object;
   }
 }

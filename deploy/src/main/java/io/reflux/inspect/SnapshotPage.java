@@ -1,5 +1,6 @@
 package io.reflux.inspect;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.reflux.inspect.SnapshotFacts.Signer;
 import io.reflux.schemas.avro.SnapshotFile;
 import io.reflux.schemas.avro.SnapshotLineage;
@@ -26,8 +27,10 @@ public final class SnapshotPage {
   }
 
   /** As one line of JSON. */
-  public void json(SnapshotManifest manifest) {
-    out.println(SnapshotJson.of(manifest, access));
+  public void json(SnapshotManifest manifest, FleetLines fleets) {
+    ObjectNode object = SnapshotJson.of(manifest, access);
+    fleets.json(object.putArray("fleets"), manifest.getVersion());
+    out.println(object);
     out.flush();
   }
 
@@ -35,8 +38,9 @@ public final class SnapshotPage {
    * A line a fact.
    *
    * @param channels all there are
+   * @param fleets all that report
    */
-  public void print(SnapshotManifest manifest, List<Channel> channels) {
+  public void print(SnapshotManifest manifest, List<Channel> channels, FleetLines fleets) {
     line("version", manifest.getVersion());
     line("parent", manifest.getParent() == null ? "none" : manifest.getParent());
     line("student", manifest.getStudentName());
@@ -47,6 +51,7 @@ public final class SnapshotPage {
           .filter(pointer -> pointer.getVersion() == manifest.getVersion())
           .ifPresent(this::channel);
     }
+    fleets.of(manifest.getVersion()).forEach(fleet -> line("fleet", fleet));
     line("trained", trained(manifest));
     line("parameters", String.format(Locale.ROOT, "%,d", manifest.getParameters()));
     line("format", SnapshotFacts.format(manifest));

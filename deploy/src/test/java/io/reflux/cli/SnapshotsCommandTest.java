@@ -9,10 +9,17 @@ import io.reflux.devstack.DevStack;
 import io.reflux.inspect.LabelRecords;
 import io.reflux.model.LanguageModel;
 import io.reflux.schemas.avro.SnapshotManifest;
+import io.reflux.schemas.avro.FleetOutcome;
+import io.reflux.schemas.avro.FleetStage;
+import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.Topics;
+import io.reflux.snapshots.FleetMember;
+import io.reflux.snapshots.FleetReporter;
+import io.reflux.snapshots.FleetReports;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotCatalog;
+import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotInfo.Lineage;
 import io.reflux.snapshots.SnapshotPublisher;
@@ -28,7 +35,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -168,6 +177,76 @@ class SnapshotsCommandTest {
     JsonNode json = new ObjectMapper().readTree(snapshots("show", "stable", "--json").out());
     assertThat(json.at("/version").asLong()).isGreaterThanOrEqualTo(1);
     assertThat(json.at("/lineage/teacher_name").asText()).isEqualTo("the-teacher");
+  }
+
+  @Test
+  void listAndShowTellWhichFleetsServeAVersionAndWhichRefusedIt() throws IOException {
+    SnapshotPointer first = pointer(1);
+    SnapshotPointer second = pointer(2);
+    try (FleetReporter web = fleet("web", "host-1");
+        FleetReporter more = fleet("web", "host-2");
+        FleetReporter edge = fleet("edge", "host-3")) {
+      web.begins(second);
+      web.serves(second);
+      more.serves(second);
+      edge.serves(first);
+      edge.begins(second);
+      edge.reaches(FleetStage.GOLDEN);
+      edge.refuses(
+          second,
+          new SnapshotException(SnapshotException.Kind.REFUSED, "snapshot 2: golden prompt 1"),
+          OptionalLong.of(1));
+      awaitReports(3);
+      assertThat(snapshots("list").out().lines())
+          .contains(
+              "fleet edge on stable: version 1 served by 1",
+              "fleet web on stable: version 2 served by 2",
+              "fleet edge/host-3 on stable: refused version 2 at golden, serves version 1:"
+                  + " snapshot 2: golden prompt 1");
+      assertThat(snapshots("show", "2").out())
+          .contains("fleet       web/host-1 on stable: serves it since ")
+          .contains(" ms after it saw the pointer")
+          .contains(
+              "fleet       edge/host-3 on stable: refused it at golden, serves version 1: snapshot"
+                  + " 2: golden prompt 1\n");
+      assertThat(snapshots("show", "1").out())
+          .contains("fleet       edge/host-3 on stable: serves it\n")
+          .doesNotContain("web/host");
+      JsonNode json = new ObjectMapper().readTree(snapshots("show", "2", "--json").out());
+      assertThat(json.at("/fleets")).hasSize(3);
+      assertThat(json.at("/fleets/0/fleet").asText()).isEqualTo("edge");
+      assertThat(json.at("/fleets/0/outcome").asText()).isEqualTo("refused");
+      assertThat(json.at("/fleets/0/stage").asText()).isEqualTo("golden");
+      assertThat(json.at("/fleets/0/serving_version").asLong()).isEqualTo(1);
+      assertThat(new ObjectMapper().readTree(snapshots("list", "--json").out()).at("/fleets"))
+          .hasSize(3);
+    }
+    assertThat(snapshots("list").out()).doesNotContain("fleet ");
+  }
+
+  private static FleetReporter fleet(String fleet, String instance) {
+    return new FleetReporter(clients, new FleetMember(fleet, "server", instance), "stable");
+  }
+
+  private static SnapshotPointer pointer(long version) {
+    return SnapshotPointer.newBuilder()
+        .setChannel("stable")
+        .setVersion(version)
+        .setManifestSha256("d")
+        .setMovedAt(Instant.EPOCH)
+        .setReason("test")
+        .build();
+  }
+
+  /** Of as many instances, the latest of each. */
+  private static void awaitReports(int instances) {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    List<FleetReports.Heard> heard = FleetReports.read(clients);
+    while (heard.size() < instances
+        || heard.stream().noneMatch(one -> one.report().getOutcome() == FleetOutcome.REFUSED)) {
+      assertThat(System.nanoTime()).as("%s", heard).isLessThan(deadline);
+      heard = FleetReports.read(clients);
+    }
   }
 
   @Test

@@ -31,6 +31,16 @@ public interface ServerConfig {
   @WithDefault("0")
   double canaryPercent();
 
+  /** The fleet that it reports as, on fleet-reports. */
+  @WithDefault("server")
+  String fleet();
+
+  /**
+   * File of prompts that a version has to answer as they say before it serves, one JSON object a
+   * line: prompt or messages, and equals, contains or not_contains.
+   */
+  Optional<Path> golden();
+
   /** Where snapshots are kept, and the version served last is remembered. */
   @WithDefault(".reflux/serving")
   Path dataDir();

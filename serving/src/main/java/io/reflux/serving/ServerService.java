@@ -8,11 +8,14 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.model.runtime.KeyValueFormat;
 import io.reflux.model.runtime.RuntimeOptions;
+import io.reflux.schemas.avro.FleetReport;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.schemas.service.Service;
 import io.reflux.schemas.service.StatusReporter;
 import io.reflux.serving.openai.OpenAiApi;
+import io.reflux.snapshots.FleetMember;
+import io.reflux.snapshots.FleetReporter;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotException;
 import java.net.InetSocketAddress;
@@ -45,6 +48,7 @@ public final class ServerService implements Service {
   private final SnapshotSubscriber subscriber;
   private final Optional<SnapshotSubscriber> canary;
   private final OpenAiApi api;
+  private final Consumer<FleetReport> counted;
   private final CompletableFuture<Void> termination = new CompletableFuture<>();
 
   private volatile StatusReporter status;
@@ -60,12 +64,13 @@ public final class ServerService implements Service {
     requireAtLeast("reflux.serve.max-tokens-limit", config.maxTokensLimit(), 1);
     requireAtLeast("reflux.serve.prefix-cache-mib", config.prefixCacheMib(), 0);
     requireShare(config);
-    subscriber = subscriber(snapshots, config.channel(), config.dataDir());
+    Optional<GoldenFile> golden = golden(config);
+    subscriber = subscriber(snapshots, config.channel(), config.dataDir(), golden);
     // Each clears its own folder of what it does not serve.
     canary =
         config
             .canaryChannel()
-            .map(channel -> subscriber(snapshots, channel, config.dataDir().resolve("canary")));
+            .map(channel -> subscriber(snapshots, channel, config.dataDir().resolve("canary"), golden));
     api =
         new OpenAiApi(
             subscriber,
@@ -81,9 +86,11 @@ public final class ServerService implements Service {
             meters);
     subscriber.addListener(new Reports());
     canary.ifPresent(candidate -> candidate.addListener(new CanaryReports()));
+    counted = FleetReporter.counting(meters);
   }
 
-  private SnapshotSubscriber subscriber(SnapshotAccess snapshots, String channel, Path directory) {
+  private SnapshotSubscriber subscriber(
+      SnapshotAccess snapshots, String channel, Path directory, Optional<GoldenFile> golden) {
     return new SnapshotSubscriber(
         snapshots,
         new SnapshotSubscriber.Options(
@@ -94,7 +101,17 @@ public final class ServerService implements Service {
             config.maxPositions(),
             (long) config.prefixCacheMib() << 20,
             KeyValueFormat.parse(config.keyValues()),
-            RuntimeOptions.of(config.threads(), config.device())));
+            RuntimeOptions.of(config.threads(), config.device()),
+            FleetMember.of(config.fleet(), "server", config.dataDir()),
+            golden));
+  }
+
+  private static Optional<GoldenFile> golden(ServerConfig config) {
+    try {
+      return config.golden().map(GoldenFile::load);
+    } catch (RefluxException e) {
+      throw new RefluxException("reflux.serve.golden: " + e.getMessage(), e);
+    }
   }
 
   private static void requireShare(ServerConfig config) {
@@ -280,6 +297,11 @@ public final class ServerService implements Service {
     }
 
     @Override
+    public void reported(FleetReport report) {
+      counted.accept(report);
+    }
+
+    @Override
     public void swapped(ServedModel now) {
       log.info("canary: version {}", now.version());
     }
@@ -306,6 +328,11 @@ public final class ServerService implements Service {
       Gauge.builder("models_in_memory", ServerService.this, ServerService::modelsInMemory)
           .description("Served, being loaded, or finishing requests, of all channels")
           .register(meters);
+    }
+
+    @Override
+    public void reported(FleetReport report) {
+      counted.accept(report);
     }
 
     @Override

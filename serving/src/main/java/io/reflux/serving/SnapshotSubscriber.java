@@ -5,10 +5,14 @@ import io.reflux.model.runtime.EngineOptions;
 import io.reflux.model.runtime.GenerationEngine;
 import io.reflux.model.runtime.KeyValueFormat;
 import io.reflux.model.runtime.RuntimeOptions;
+import io.reflux.schemas.avro.FleetReport;
+import io.reflux.schemas.avro.FleetStage;
 import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.avro.SnapshotPointer;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.FetchedSnapshot;
+import io.reflux.snapshots.FleetMember;
+import io.reflux.snapshots.FleetReporter;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotException;
 import io.reflux.snapshots.SnapshotFetcher;
@@ -20,6 +24,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -34,9 +39,10 @@ import org.slf4j.LoggerFactory;
 /**
  * Keeps the current snapshot of a channel in memory, ready to generate. Needs no HTTP.
  *
- * <p>A new version is fetched, verified, loaded and warmed beside the old one, and only then takes
- * its place. Who holds a {@link Lease} on the old one finishes on it; its memory is released when
- * the last lease is closed. When anything fails the old one stays, and the problem is reported.
+ * <p>A new version is fetched, verified, loaded, warmed and asked its golden prompts beside the old
+ * one, and only then takes its place. Who holds a {@link Lease} on the old one finishes on it; its
+ * memory is released when the last lease is closed. When anything fails the old one stays, and the
+ * problem is reported: to listeners, and upstream on {@code fleet-reports}.
  *
  * <pre>{@code
  * try (SnapshotSubscriber.Lease lease = subscriber.acquire().orElseThrow()) {
@@ -57,6 +63,8 @@ public final class SnapshotSubscriber implements AutoCloseable {
    * @param maxPositions longest prompt and continuation together; the model's limit where lower
    * @param prefixCacheBytes most memory a version for the beginnings of prompts; 0 for none
    * @param keyValues how keys and values are kept
+   * @param member as whom it reports what it serves
+   * @param golden what versions have to answer, beside the golden prompts that they bring along
    */
   public record Options(
       String channel,
@@ -66,11 +74,36 @@ public final class SnapshotSubscriber implements AutoCloseable {
       int maxPositions,
       long prefixCacheBytes,
       KeyValueFormat keyValues,
-      RuntimeOptions runtime) {
+      RuntimeOptions runtime,
+      FleetMember member,
+      Optional<GoldenFile> golden) {
     public Options {
       requireAtLeast("keep-snapshots", keepSnapshots, 0);
       requireAtLeast("slots", slots, 1);
       requireAtLeast("max-positions", maxPositions, 2);
+    }
+
+    /** Of the fleet {@code subscriber}, without golden prompts of its own. */
+    public Options(
+        String channel,
+        Path dataDirectory,
+        int keepSnapshots,
+        int slots,
+        int maxPositions,
+        long prefixCacheBytes,
+        KeyValueFormat keyValues,
+        RuntimeOptions runtime) {
+      this(
+          channel,
+          dataDirectory,
+          keepSnapshots,
+          slots,
+          maxPositions,
+          prefixCacheBytes,
+          keyValues,
+          runtime,
+          FleetMember.of("subscriber", "subscriber", dataDirectory),
+          Optional.empty());
     }
 
     private static void requireAtLeast(String name, int value, int least) {
@@ -90,17 +123,26 @@ public final class SnapshotSubscriber implements AutoCloseable {
 
     /** A version has left memory. On a thread of its own, after its last lease was closed. */
     default void released(long version) {}
+
+    /** This is what goes upstream. */
+    default void reported(FleetReport report) {}
   }
+
+  /** A version whose answers were wrong, and would be again. */
+  private record Failed(String manifestSha256, SnapshotException problem) {}
 
   private final Options options;
   private final SnapshotFetcher fetcher;
   private final SnapshotWatcher watcher;
+  private final FleetReporter reporter;
   private final AtomicReference<ServedModel> current = new AtomicReference<>();
   // How often a version is in memory: after a rollback an old engine of it may still finish.
   private final Map<Long, Integer> alive = new ConcurrentHashMap<>();
   private final Deque<Long> recent = new ArrayDeque<>();
   private final List<Listener> listeners = new CopyOnWriteArrayList<>();
   private final AtomicBoolean closed = new AtomicBoolean();
+  // The watcher's thread alone touches it.
+  private Optional<Failed> failed = Optional.empty();
   private final ExecutorService closer =
       Executors.newSingleThreadExecutor(
           task -> {
@@ -113,23 +155,50 @@ public final class SnapshotSubscriber implements AutoCloseable {
     this.options = options;
     Path root = options.dataDirectory().toAbsolutePath();
     this.fetcher = new SnapshotFetcher(access, root.resolve("snapshots"));
+    this.reporter = new FleetReporter(access.clients(), options.member(), options.channel());
+    reporter.addListener(
+        report -> listeners.forEach(listener -> listener.reported(report)));
     this.watcher =
         new SnapshotWatcher(
             access,
             options.channel(),
             root.resolve("served-" + options.channel() + ".json"),
-            new SnapshotWatcher.Listener() {
-              @Override
-              public void moved(SnapshotPointer pointer) {
-                swapTo(pointer);
-              }
+            new Moves());
+  }
 
-              @Override
-              public void problem(SnapshotException problem) {
-                log.warn("channel {}: {}", options.channel(), problem.getMessage());
-                listeners.forEach(listener -> listener.problem(problem));
-              }
-            });
+  /** What the channel does. */
+  private final class Moves implements SnapshotWatcher.Listener {
+    @Override
+    public void moved(SnapshotPointer pointer) {
+      swapTo(pointer);
+    }
+
+    @Override
+    public void settled(SnapshotPointer pointer) {
+      reporter.serves(pointer);
+    }
+
+    @Override
+    public void refused(SnapshotPointer pointer, SnapshotException problem) {
+      tell(problem);
+      reporter.refuses(pointer, problem, servedVersion());
+    }
+
+    @Override
+    public void problem(SnapshotException problem) {
+      tell(problem);
+      reporter.hears(problem, servedVersion());
+    }
+
+    private void tell(SnapshotException problem) {
+      log.warn("channel {}: {}", options.channel(), problem.getMessage());
+      listeners.forEach(listener -> listener.problem(problem));
+    }
+
+    private OptionalLong servedVersion() {
+      ServedModel served = current.get();
+      return served == null ? OptionalLong.empty() : OptionalLong.of(served.version());
+    }
   }
 
   /** Adds a listener; best before the start, so that it misses nothing. */
@@ -207,6 +276,7 @@ public final class SnapshotSubscriber implements AutoCloseable {
       return;
     }
     watcher.close();
+    reporter.close();
     ServedModel last = current.getAndSet(null);
     if (last != null) {
       last.letGo();
@@ -228,8 +298,11 @@ public final class SnapshotSubscriber implements AutoCloseable {
 
   private void swapTo(SnapshotPointer pointer) {
     long began = System.nanoTime();
+    reporter.begins(pointer);
+    requireNotFailed(pointer);
     FetchedSnapshot snapshot = fetcher.fetch(pointer);
-    ServedModel next = load(snapshot);
+    ServedModel next = load(snapshot, pointer);
+    reporter.reaches(FleetStage.FLIP);
     ServedModel previous = current.getAndSet(next);
     log.info(
         "channel {}: serving version {} instead of {}, {} ms after the pointer was seen",
@@ -249,12 +322,22 @@ public final class SnapshotSubscriber implements AutoCloseable {
     listeners.forEach(listener -> listener.swapped(next));
   }
 
-  private ServedModel load(FetchedSnapshot snapshot) {
+  private void requireNotFailed(SnapshotPointer pointer) {
+    failed
+        .filter(one -> one.manifestSha256().equals(pointer.getManifestSha256()))
+        .ifPresent(
+            one -> {
+              reporter.reaches(FleetStage.GOLDEN);
+              throw one.problem();
+            });
+  }
+
+  private ServedModel load(FetchedSnapshot snapshot, SnapshotPointer pointer) {
     long version = snapshot.version();
     alive.merge(version, 1, Integer::sum);
     boolean loaded = false;
     try {
-      ServedModel served = open(snapshot);
+      ServedModel served = open(snapshot, pointer);
       loaded = true;
       return served;
     } finally {
@@ -264,9 +347,11 @@ public final class SnapshotSubscriber implements AutoCloseable {
     }
   }
 
-  private ServedModel open(FetchedSnapshot snapshot) {
+  private ServedModel open(FetchedSnapshot snapshot, SnapshotPointer pointer) {
+    reporter.reaches(FleetStage.VERIFY);
     LanguageModel model = LanguageModel.load(snapshot.directory());
     checkFingerprints(snapshot.manifest(), model);
+    reporter.reaches(FleetStage.LOAD);
     int maxPositions = Math.min(options.maxPositions(), model.config().maxPositions());
     GenerationEngine engine =
         new GenerationEngine(
@@ -275,17 +360,34 @@ public final class SnapshotSubscriber implements AutoCloseable {
             new EngineOptions(
                 options.slots(), maxPositions, options.prefixCacheBytes(), options.keyValues()),
             options.runtime());
-    boolean warm = false;
+    boolean sound = false;
     try {
+      reporter.reaches(FleetStage.WARM);
       new WarmUp(snapshot.version(), model, engine, maxPositions).run();
-      warm = true;
+      reporter.reaches(FleetStage.GOLDEN);
+      checkGolden(model, engine, pointer);
+      sound = true;
     } finally {
-      if (!warm) {
+      if (!sound) {
         engine.close();
       }
     }
     return new ServedModel(
         snapshot, model, engine, maxPositions, closer, () -> gone(snapshot.version()));
+  }
+
+  /** Greedy answers are the same each time, so a version that fails need not be asked again. */
+  private void checkGolden(LanguageModel model, GenerationEngine engine, SnapshotPointer pointer) {
+    Optional<String> problem =
+        new GoldenPromptCheck(options.golden()).problem(options.channel(), model, engine);
+    if (problem.isPresent()) {
+      SnapshotException refusal =
+          new SnapshotException(
+              SnapshotException.Kind.REFUSED,
+              "snapshot " + pointer.getVersion() + ": " + problem.get());
+      failed = Optional.of(new Failed(pointer.getManifestSha256(), refusal));
+      throw refusal;
+    }
   }
 
   private void gone(long version) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Tag;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.devstack.DevStack;
 import io.reflux.model.LanguageModel;
@@ -23,6 +24,7 @@ import io.reflux.snapshots.SnapshotInfo;
 import io.reflux.snapshots.SnapshotPublisher;
 import io.smallrye.config.SmallRyeConfigBuilder;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -232,8 +234,14 @@ final class Fleet implements AutoCloseable {
 
     /** A counter of one version on one channel; 0 before its first use. */
     double meter(String name, String channel, long version) {
-      Counter counter =
-          meters.find(name).tags("channel", channel, "version", Long.toString(version)).counter();
+      return meter(name, Map.of("channel", channel, "version", Long.toString(version)));
+    }
+
+    /** A counter with these tags; 0 before its first use. */
+    double meter(String name, Map<String, String> tags) {
+      List<Tag> wanted = new ArrayList<>();
+      tags.forEach((key, value) -> wanted.add(Tag.of(key, value)));
+      Counter counter = meters.find(name).tags(wanted).counter();
       return counter == null ? 0 : counter.count();
     }
 

@@ -28,6 +28,8 @@ class ServerConfigTest {
     assertThat(config.maxTokensLimit()).isEqualTo(1024);
     assertThat(config.threads()).isEqualTo(1);
     assertThat(config.device()).isEqualTo("cpu");
+    assertThat(config.fleet()).isEqualTo("server");
+    assertThat(config.golden()).isEmpty();
     assertThat(config.canaryChannel()).isEmpty();
     assertThat(config.canaryPercent()).isZero();
     assertThat(config.keyValues()).isEqualTo("full");
