@@ -27,6 +27,7 @@ import picocli.CommandLine.Command;
       ServiceCommand.Score.class,
       ServiceCommand.Train.class,
       ServiceCommand.Serve.class,
+      SidecarCommand.class,
       ServiceCommand.Monitor.class,
       GenerateCommand.class,
       EvaluateCommand.class,

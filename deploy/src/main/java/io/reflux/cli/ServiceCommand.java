@@ -107,7 +107,7 @@ abstract class ServiceCommand implements Callable<Integer> {
     return port > 0 ? "; page, metrics and health at http://" + host + ":" + port + "/" : "";
   }
 
-  private static String metricsAt(String host, int port) {
+  static String metricsAt(String host, int port) {
     return port > 0 ? "; metrics and health at http://" + host + ":" + port : "";
   }
 

@@ -8,6 +8,7 @@ import io.reflux.schemas.registry.RegistryConfig;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.scorer.ScorerConfig;
 import io.reflux.serving.ServerConfig;
+import io.reflux.serving.sidecar.SidecarConfig;
 import io.reflux.snapshots.SnapshotAccess;
 import io.reflux.snapshots.SnapshotsConfig;
 import io.reflux.trainer.TrainerConfig;
@@ -45,6 +46,7 @@ public final class Settings {
           ScorerConfig.class,
           TrainerConfig.class,
           ServerConfig.class,
+          SidecarConfig.class,
           MonitorConfig.class,
           SnapshotsConfig.class);
 
