@@ -44,12 +44,16 @@ final class PartialDirectory implements AutoCloseable {
     }
   }
 
-  static void deleteIfAbandoned(Path directory) throws IOException {
+  /**
+   * @param kept takes over what is whole
+   */
+  static void deleteIfAbandoned(Path directory, KeptObjects kept) throws IOException {
     Path lockFile = lockOf(directory);
     try (FileChannel channel =
             FileChannel.open(lockFile, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         FileLock lock = channel.tryLock()) {
       if (lock != null) {
+        kept.takeFrom(directory);
         SnapshotFiles.deleteRecursively(directory);
         Files.deleteIfExists(lockFile);
       }

@@ -31,6 +31,7 @@ final class SnapshotAssembly {
   private final SnapshotManifest manifest;
   private final SnapshotFormat format;
   private final Optional<FetchedSnapshot> base;
+  private final KeptObjects kept;
   private final Path directory;
 
   /** Objects by their store and name: files and blocks of equal content are brought once. */
@@ -39,6 +40,7 @@ final class SnapshotAssembly {
   /**
    * @param format one that the manifest offers
    * @param base what the format's differences are from; empty if it has none
+   * @param kept what need not be brought
    * @param directory empty
    */
   SnapshotAssembly(
@@ -46,11 +48,13 @@ final class SnapshotAssembly {
       SnapshotManifest manifest,
       SnapshotFormat format,
       Optional<FetchedSnapshot> base,
+      KeptObjects kept,
       Path directory) {
     this.stores = stores;
     this.manifest = manifest;
     this.format = format;
     this.base = base;
+    this.kept = kept;
     this.directory = directory;
   }
 
@@ -90,10 +94,15 @@ final class SnapshotAssembly {
     SnapshotFiles.deleteRecursively(objects);
   }
 
-  private void want(SnapshotFile file, StoredObject object, String name, Path objects) {
+  private void want(SnapshotFile file, StoredObject object, String name, Path objects)
+      throws IOException {
+    Path target = objects.resolve(object.sha256());
+    if (Files.exists(target) || kept.give(object, target)) {
+      return;
+    }
     wanted
         .computeIfAbsent(file.getStore(), kind -> new LinkedHashMap<>())
-        .putIfAbsent(object.sha256(), new Wanted(name, object, objects.resolve(object.sha256())));
+        .putIfAbsent(object.sha256(), new Wanted(name, object, target));
   }
 
   private static StoredObject block(SnapshotStore store, SnapshotFile file, SnapshotBlock block) {

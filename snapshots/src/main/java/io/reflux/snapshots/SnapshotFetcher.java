@@ -32,6 +32,8 @@ import org.slf4j.LoggerFactory;
  * unchanged. Where it is not, the way goes back to the nearest version that is here or stands
  * alone, and forward again.
  *
+ * <p>What a killed process had brought whole, files and blocks, is not brought again.
+ *
  * <p>Several fetchers, also of several processes, may share a cache directory. Safe for use by
  * several threads, which take turns.
  */
@@ -44,6 +46,7 @@ public final class SnapshotFetcher {
   private final Path cacheDir;
   private final SnapshotCatalog catalog;
   private final SnapshotStores stores;
+  private final KeptObjects kept;
 
   /**
    * @param cacheDir made if missing; holds one directory a version and format, named by the
@@ -54,6 +57,7 @@ public final class SnapshotFetcher {
     this.cacheDir = cacheDir.toAbsolutePath();
     this.catalog = new SnapshotCatalog(access);
     this.stores = access.openStores();
+    this.kept = new KeptObjects(this.cacheDir.resolve(".kept"));
   }
 
   /** Of a loop whose signatures are not asked for. */
@@ -126,6 +130,7 @@ public final class SnapshotFetcher {
       clearAbandoned();
       if (Files.isDirectory(target)) {
         if (same(target, manifest, format)) {
+          kept.clear();
           return new FetchedSnapshot(manifest, target, format);
         }
         log.warn(
@@ -133,6 +138,7 @@ public final class SnapshotFetcher {
       }
       requireRoom(manifest, format);
       build(manifest, format, target);
+      kept.clear();
       return new FetchedSnapshot(manifest, target, format);
     } catch (IOException e) {
       throw storage("store version " + manifest.getVersion() + " in", e);
@@ -186,7 +192,7 @@ public final class SnapshotFetcher {
         SnapshotManifest one = chain.pop();
         PartialDirectory partial = PartialDirectory.create(cacheDir);
         try {
-          new SnapshotAssembly(stores, one, format, base, partial.path()).run();
+          new SnapshotAssembly(stores, one, format, base, kept, partial.path()).run();
         } finally {
           close(before);
           before = Optional.of(partial);
@@ -290,7 +296,7 @@ public final class SnapshotFetcher {
   private void clearAbandoned() throws IOException {
     for (Path entry : entries()) {
       if (entry.getFileName().toString().startsWith(PartialDirectory.PREFIX)) {
-        PartialDirectory.deleteIfAbandoned(entry);
+        PartialDirectory.deleteIfAbandoned(entry, kept);
       }
     }
   }

@@ -322,6 +322,31 @@ class SnapshotRoundTripTest {
   }
 
   @Test
+  void whatCameWholeBeforeAKillIsNotBroughtAgainAndHalvesAre(DevStack stack) throws IOException {
+    Path model = Loop.model(temp, 3 << 20, 1);
+    SnapshotManifest manifest = publish(model, 1);
+    String weights = manifest.getFiles().get(0).getSha256();
+    String tokenizer = manifest.getFiles().get(1).getSha256();
+    // The same loop without the weights' chunks: they can only come from what is here.
+    Loop bare = Loop.on(stack);
+    UnaryOperator<ConsumerRecord<String, byte[]>> all = UnaryOperator.identity();
+    loop.copyTo(bare, Topics.SNAPSHOTS, all);
+    loop.copyTo(
+        bare,
+        Topics.SNAPSHOT_CHUNKS,
+        record -> record.key().startsWith(weights) ? null : record);
+    Path dead = Files.createDirectories(cache.resolve(".partial-dead/.objects"));
+    Files.copy(model.resolve("model.safetensors"), dead.resolve(weights));
+    Files.write(dead.resolve(tokenizer), new byte[500]);
+    Path fetched = new SnapshotFetcher(bare.clients(), cache).fetch(1);
+    assertThat(fetched.resolve("model.safetensors"))
+        .hasSameBinaryContentAs(model.resolve("model.safetensors"));
+    assertThat(fetched.resolve("tokenizer.json"))
+        .hasSameBinaryContentAs(model.resolve("tokenizer.json"));
+    assertThat(cacheEntries()).containsExactly("1");
+  }
+
+  @Test
   void unusableCacheDirectoryIsAnError() throws IOException {
     publish(Loop.model(temp, 10, 1), 1);
     Path notADirectory = Files.writeString(temp.resolve("file"), "");
