@@ -110,8 +110,7 @@ public final class SnapshotList {
         .toList();
   }
 
-  private ObjectNode json(
-      List<SnapshotManifest> shown, List<Channel> channels, FleetLines fleets) {
+  private ObjectNode json(List<SnapshotManifest> shown, List<Channel> channels, FleetLines fleets) {
     ObjectNode object = SnapshotJson.object();
     ArrayNode snapshots = object.putArray("snapshots");
     shown.forEach(manifest -> snapshots.add(SnapshotJson.of(manifest, access)));

@@ -93,7 +93,10 @@ public final class GoldenFile {
       lines = Files.readAllLines(file);
     } catch (IOException e) {
       throw new RefluxException(
-          file + ": cannot be read: " + e.getMessage() + " (expected: golden prompts, as JSON lines)",
+          file
+              + ": cannot be read: "
+              + e.getMessage()
+              + " (expected: golden prompts, as JSON lines)",
           e);
     }
     List<Expectation> expectations = new ArrayList<>();
@@ -160,9 +163,7 @@ public final class GoldenFile {
   private static String text(LanguageModel model, Generation generation) {
     int[] ids = generation.tokenIds();
     boolean stopped = ids.length > 0 && model.stopIds().contains(ids[ids.length - 1]);
-    return model
-        .tokenizer()
-        .decode(stopped ? Arrays.copyOf(ids, ids.length - 1) : ids, true);
+    return model.tokenizer().decode(stopped ? Arrays.copyOf(ids, ids.length - 1) : ids, true);
   }
 
   private static String shown(String text) {
@@ -189,8 +190,7 @@ public final class GoldenFile {
               key -> {
                 if (!KEYS.contains(key)) {
                   throw wrong(
-                      shown(key),
-                      "prompt, messages, equals, contains, not_contains or max_tokens");
+                      shown(key), "prompt, messages, equals, contains, not_contains or max_tokens");
                 }
               });
       if (node.has("prompt") == node.has("messages")) {

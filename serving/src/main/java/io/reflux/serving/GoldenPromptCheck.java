@@ -29,9 +29,7 @@ final class GoldenPromptCheck {
   Optional<String> problem(String channel, LanguageModel model, GenerationEngine engine) {
     Optional<String> own =
         GoldenPrompts.load(model.directory()).flatMap(golden -> own(channel, golden, engine));
-    return own.isPresent()
-        ? own
-        : fleets.flatMap(golden -> golden.check(model, engine, PATIENCE));
+    return own.isPresent() ? own : fleets.flatMap(golden -> golden.check(model, engine, PATIENCE));
   }
 
   private static Optional<String> own(

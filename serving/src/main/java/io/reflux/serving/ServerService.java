@@ -70,7 +70,9 @@ public final class ServerService implements Service {
     canary =
         config
             .canaryChannel()
-            .map(channel -> subscriber(snapshots, channel, config.dataDir().resolve("canary"), golden));
+            .map(
+                channel ->
+                    subscriber(snapshots, channel, config.dataDir().resolve("canary"), golden));
     api =
         new OpenAiApi(
             subscriber,

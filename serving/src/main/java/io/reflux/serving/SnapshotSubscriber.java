@@ -156,8 +156,7 @@ public final class SnapshotSubscriber implements AutoCloseable {
     Path root = options.dataDirectory().toAbsolutePath();
     this.fetcher = new SnapshotFetcher(access, root.resolve("snapshots"));
     this.reporter = new FleetReporter(access.clients(), options.member(), options.channel());
-    reporter.addListener(
-        report -> listeners.forEach(listener -> listener.reported(report)));
+    reporter.addListener(report -> listeners.forEach(listener -> listener.reported(report)));
     this.watcher =
         new SnapshotWatcher(
             access,

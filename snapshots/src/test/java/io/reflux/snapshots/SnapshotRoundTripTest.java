@@ -332,9 +332,7 @@ class SnapshotRoundTripTest {
     UnaryOperator<ConsumerRecord<String, byte[]>> all = UnaryOperator.identity();
     loop.copyTo(bare, Topics.SNAPSHOTS, all);
     loop.copyTo(
-        bare,
-        Topics.SNAPSHOT_CHUNKS,
-        record -> record.key().startsWith(weights) ? null : record);
+        bare, Topics.SNAPSHOT_CHUNKS, record -> record.key().startsWith(weights) ? null : record);
     Path dead = Files.createDirectories(cache.resolve(".partial-dead/.objects"));
     Files.copy(model.resolve("model.safetensors"), dead.resolve(weights));
     Files.write(dead.resolve(tokenizer), new byte[500]);

@@ -19,7 +19,8 @@ final class SettingsText {
       Pattern.compile(
           "reflux\\.train\\.(teacher|student-name|data-dir|channel"
               + "|snapshot-(interval|steps|formats|format-divergence)|gate.*"
-              + "|golden-prompts|http\\..*|checkpoint-(interval|steps|retention)|record-interval|stop-at-step"
+              + "|golden-prompts|http\\..*"
+              + "|checkpoint-(interval|steps|retention)|record-interval|stop-at-step"
               + "|peak-gflops|offload)");
 
   private SettingsText() {}

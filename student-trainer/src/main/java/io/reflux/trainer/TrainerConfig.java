@@ -279,8 +279,8 @@ public interface TrainerConfig {
 
   /**
    * Held-out prompts, as token ids, that each snapshot carries with its own greedy answers, so that
-   * a fleet can see that its runtime gives the same. They are text of users, and stay as long as the
-   * snapshot; 0 for none.
+   * a fleet can see that its runtime gives the same. They are text of users, and stay as long as
+   * the snapshot; 0 for none.
    */
   @WithDefault("4")
   int goldenPrompts();

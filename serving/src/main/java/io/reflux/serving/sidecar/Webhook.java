@@ -49,8 +49,8 @@ final class Webhook implements AutoCloseable {
    * How it ended.
    *
    * @param problem in a line; empty if the runtime has taken the version
-   * @param answered whether it is known what the runtime did; one that was reached and did not answer
-   *     may have read the version all the same
+   * @param answered whether it is known what the runtime did; one that was reached and did not
+   *     answer may have read the version all the same
    */
   record Result(Optional<String> problem, boolean answered) {
     boolean isTaken() {
@@ -135,8 +135,7 @@ final class Webhook implements AutoCloseable {
   }
 
   private static void requireKnown(String body) {
-    Map<String, String> known =
-        new Moved("", 0, Path.of(""), Path.of(""), "", "").values();
+    Map<String, String> known = new Moved("", 0, Path.of(""), Path.of(""), "", "").values();
     Matcher matcher = PLACEHOLDER.matcher(body);
     while (matcher.find()) {
       if (!known.containsKey(matcher.group(1))) {
@@ -253,7 +252,8 @@ final class Webhook implements AutoCloseable {
             match ->
                 Matcher.quoteReplacement(
                     new String(
-                        JsonStringEncoder.getInstance().quoteAsString(values.get(match.group(1))))));
+                        JsonStringEncoder.getInstance()
+                            .quoteAsString(values.get(match.group(1))))));
   }
 
   private void pause(Duration wait) {

@@ -14,7 +14,9 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 
-/** A runtime as the sidecar sees it: something that is asked over HTTP, and answers as a test says. */
+/**
+ * A runtime as the sidecar sees it: something that is asked over HTTP, and answers as a test says.
+ */
 final class Runtime implements AutoCloseable {
   static final int HANG = -1;
 

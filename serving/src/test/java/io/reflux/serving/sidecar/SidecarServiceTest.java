@@ -125,7 +125,8 @@ class SidecarServiceTest {
       assertThat(refused.getStage()).isEqualTo(FleetStage.WEBHOOK);
       assertThat(refused.getServingVersion()).isEqualTo(1);
       assertThat(refused.getReason())
-          .startsWith("snapshot 2: webhook POST " + runtime.url() + ": 503 '{\"message\": \"as told\"}'")
+          .startsWith(
+              "snapshot 2: webhook POST " + runtime.url() + ": 503 '{\"message\": \"as told\"}'")
           .endsWith("(expected: 2xx), called 2 times; version 1 is current again");
       assertThat(sidecar.servedVersion()).hasValue(1);
       // It said no itself, so nobody asks it for the old one.
