@@ -327,16 +327,18 @@ class SnapshotRoundTripTest {
     SnapshotManifest manifest = publish(model, 1);
     String weights = manifest.getFiles().get(0).getSha256();
     String tokenizer = manifest.getFiles().get(1).getSha256();
-    // The same loop without the weights' chunks: they can only come from what is here.
-    Loop bare = Loop.on(stack);
-    UnaryOperator<ConsumerRecord<String, byte[]>> all = UnaryOperator.identity();
-    loop.copyTo(bare, Topics.SNAPSHOTS, all);
+    // The same loop with the weights' chunks spoilt: they can only come from what is here.
+    Loop spoilt = Loop.on(stack);
+    loop.copyTo(spoilt, Topics.SNAPSHOTS, UnaryOperator.identity());
     loop.copyTo(
-        bare, Topics.SNAPSHOT_CHUNKS, record -> record.key().startsWith(weights) ? null : record);
+        spoilt,
+        Topics.SNAPSHOT_CHUNKS,
+        record ->
+            record.key().startsWith(weights) ? Loop.withValue(record, new byte[] {1}) : record);
     Path dead = Files.createDirectories(cache.resolve(".partial-dead/.objects"));
     Files.copy(model.resolve("model.safetensors"), dead.resolve(weights));
     Files.write(dead.resolve(tokenizer), new byte[500]);
-    Path fetched = new SnapshotFetcher(bare.clients(), cache).fetch(1);
+    Path fetched = new SnapshotFetcher(spoilt.clients(), cache).fetch(1);
     assertThat(fetched.resolve("model.safetensors"))
         .hasSameBinaryContentAs(model.resolve("model.safetensors"));
     assertThat(fetched.resolve("tokenizer.json"))
