@@ -10,6 +10,7 @@ import io.reflux.bench.recipe.RecipeBenchmark;
 import io.reflux.bench.score.ScoreBenchmark;
 import io.reflux.bench.serve.ServeBenchmark;
 import io.reflux.bench.soak.SoakBenchmark;
+import io.reflux.bench.swap.SwapBenchmark;
 import io.reflux.bench.train.TrainBenchmark;
 import java.util.List;
 
@@ -30,6 +31,7 @@ public final class Benchmarks {
         new RecipeBenchmark(),
         new CompressBenchmark(),
         new ServeBenchmark(),
+        new SwapBenchmark(),
         new SoakBenchmark(),
         new DeltaBenchmark());
   }

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -31,6 +32,22 @@ public final class ChildJvm implements AutoCloseable {
    */
   public static ChildJvm start(Class<?> main, List<String> flags, List<String> arguments, Path log)
       throws IOException {
+    return start(main, flags, Map.of(), arguments, log);
+  }
+
+  /**
+   * Starts one.
+   *
+   * @param environment beside what this process has
+   * @param log where what it prints goes; appended to
+   */
+  public static ChildJvm start(
+      Class<?> main,
+      List<String> flags,
+      Map<String, String> environment,
+      List<String> arguments,
+      Path log)
+      throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add(QUIET);
@@ -41,6 +58,7 @@ public final class ChildJvm implements AutoCloseable {
         new ProcessBuilder(command)
             .redirectErrorStream(true)
             .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()));
+    builder.environment().putAll(environment);
     // Not on the command line: ONNX Runtime 1.29 overflows its stack on one of some 10,000
     // characters.
     builder.environment().put("CLASSPATH", System.getProperty("java.class.path"));

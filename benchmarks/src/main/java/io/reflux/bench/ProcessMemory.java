@@ -1,35 +1,40 @@
-package io.reflux.bench.train;
+package io.reflux.bench;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.OptionalLong;
 
-/** What this process occupies, as Linux sees it. */
-final class ProcessMemory {
-  private static final Path STATUS = Path.of("/proc/self/status");
+/** What processes occupy, as Linux sees it. */
+public final class ProcessMemory {
+  private static final String SELF = "self";
 
   private ProcessMemory() {}
 
-  /** Forgets the peak so far; see proc_pid_clear_refs(5). */
-  static void forgetPeak() throws IOException {
+  /** Forgets this process's peak so far; see proc_pid_clear_refs(5). */
+  public static void forgetPeak() throws IOException {
     Files.writeString(Path.of("/proc/self/clear_refs"), "5");
   }
 
-  /** Resident now, bytes. */
-  static long resident() throws IOException {
-    return bytes("VmRSS");
+  /** Resident now, bytes, of this process. */
+  public static long resident() throws IOException {
+    return bytes(SELF, "VmRSS").orElseThrow(() -> new IOException("/proc/self/status: no VmRSS"));
   }
 
-  /** Most that was resident since the peak was forgotten, bytes. */
-  static long peak() throws IOException {
-    return bytes("VmHWM");
+  /** Resident now, bytes, of another process; empty of one that has ended. */
+  public static OptionalLong resident(long pid) throws IOException {
+    return bytes(Long.toString(pid), "VmRSS");
   }
 
-  private static long bytes(String field) throws IOException {
-    return Files.readAllLines(STATUS).stream()
+  /** Most that was resident in this process since the peak was forgotten, bytes. */
+  public static long peak() throws IOException {
+    return bytes(SELF, "VmHWM").orElseThrow(() -> new IOException("/proc/self/status: no VmHWM"));
+  }
+
+  private static OptionalLong bytes(String process, String field) throws IOException {
+    return Files.readAllLines(Path.of("/proc", process, "status")).stream()
         .filter(line -> line.startsWith(field + ":"))
         .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024)
-        .findFirst()
-        .orElseThrow(() -> new IOException(STATUS + ": no " + field));
+        .findFirst();
   }
 }

@@ -66,14 +66,14 @@ final class BenchCommand implements Callable<Integer> {
       names = "--teacher",
       paramLabel = "DIR",
       description =
-          "compress, score, score-kills, train-kills, serve, delta: the teacher (default: the"
+          "compress, score, score-kills, train-kills, serve, swap, delta: the teacher (default: the"
               + " bundled one).")
   private Path teacher;
 
   @Option(
       names = "--plot",
       paramLabel = "FILE",
-      description = "compress, labels, recipe, soak: draw them here, as SVG.")
+      description = "compress, labels, recipe, swap, soak: draw them here, as SVG.")
   private Path plot;
 
   @Option(

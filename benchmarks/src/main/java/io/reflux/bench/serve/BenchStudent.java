@@ -17,7 +17,7 @@ import java.util.Random;
  *
  * @param text of a vocabulary that is not larger than the configuration's
  */
-record BenchStudent(ModelConfig config, Weights weights, ModelText text) {
+public record BenchStudent(ModelConfig config, Weights weights, ModelText text) {
   private static final String[] WORDS = {
     "where",
     "is",
@@ -45,10 +45,11 @@ record BenchStudent(ModelConfig config, Weights weights, ModelText text) {
   private static final int LONGEST_WORD = 4;
 
   /** How large a random one is. */
-  record Shape(int vocabulary, int hidden, int inner, int layers, int heads, int keyValueHeads) {}
+  public record Shape(
+      int vocabulary, int hidden, int inner, int layers, int heads, int keyValueHeads) {}
 
   /** Random weights, wide enough that its choices are clear, and none of which is to end. */
-  static BenchStudent random(Shape shape, int positions, ModelText text, long seed) {
+  public static BenchStudent random(Shape shape, int positions, ModelText text, long seed) {
     ModelConfig config =
         new ModelConfig(
             ModelConfig.Architecture.LLAMA,
@@ -84,18 +85,20 @@ record BenchStudent(ModelConfig config, Weights weights, ModelText text) {
     return new BenchStudent(config, weights.build(), text);
   }
 
-  BenchStudent quantised(WeightFormat format) {
+  /** The same of fewer bits. */
+  public BenchStudent quantised(WeightFormat format) {
     return new BenchStudent(config, Quantiser.of(format).quantise(config, weights), text);
   }
 
-  int[] promptIds(String prompt) {
+  /** A prompt's tokens. */
+  public int[] promptIds(String prompt) {
     return text.tokenizer().encode(prompt, true);
   }
 
   /**
    * Words that make at least so many tokens; another text for every seed, from the first word on.
    */
-  String prompt(int tokens, long seed) {
+  public String prompt(int tokens, long seed) {
     Random random = new Random(seed);
     StringBuilder prompt = new StringBuilder().append(random.nextInt(100_000));
     int missing = tokens - promptIds(prompt.toString()).length;

@@ -5,6 +5,7 @@ import io.reflux.bench.Benchmark;
 import io.reflux.bench.BenchmarkOption;
 import io.reflux.bench.BenchmarkOptions;
 import io.reflux.bench.ChildJvm;
+import io.reflux.bench.ProcessMemory;
 import io.reflux.bench.Result;
 import io.reflux.bench.WorkFolder;
 import io.reflux.bench.kafka.Configs;
@@ -36,6 +37,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
@@ -52,6 +54,7 @@ public final class SoakBenchmark implements Benchmark {
           "-XX:+IgnoreUnrecognizedVMOptions",
           "-XX:TrimNativeHeapInterval=10000");
 
+  private static final double MIB = 1 << 20;
   private static final Duration FIRST_SNAPSHOT_WITHIN = Duration.ofMinutes(10);
   private static final Duration TRAINER_ENDS_WITHIN = Duration.ofMinutes(2);
 
@@ -333,8 +336,8 @@ public final class SoakBenchmark implements Benchmark {
     private SoakSample sample(double seconds, StatusWatch status) throws IOException {
       return new SoakSample(
           seconds,
-          resident(Long.toString(trainer.pid())),
-          resident("self"),
+          mib(ProcessMemory.resident(trainer.pid())),
+          ProcessMemory.resident() / MIB,
           status.figure("trainer", "labels_lag"),
           status.figure("trainer", "train_loss"),
           status.figure("trainer", "held_out_agreement"),
@@ -342,13 +345,9 @@ public final class SoakBenchmark implements Benchmark {
           server.servedVersion().orElse(0));
     }
 
-    private static double resident(String process) throws IOException {
-      return Files.readAllLines(Path.of("/proc", process, "status")).stream()
-          .filter(line -> line.startsWith("VmRSS:"))
-          .mapToDouble(line -> Double.parseDouble(line.replaceAll("\\D", "")) / 1024)
-          .findFirst()
-          // A process that is gone has none.
-          .orElse(Double.NaN);
+    private static double mib(OptionalLong bytes) {
+      // A process that is gone has none.
+      return bytes.isPresent() ? bytes.getAsLong() / MIB : Double.NaN;
     }
 
     private static void say(SoakSample now, PrintWriter progress) {

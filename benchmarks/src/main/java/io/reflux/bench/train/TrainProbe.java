@@ -1,6 +1,7 @@
 package io.reflux.bench.train;
 
 import ai.djl.ndarray.NDArray;
+import io.reflux.bench.ProcessMemory;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.trainer.nn.AdamW;
