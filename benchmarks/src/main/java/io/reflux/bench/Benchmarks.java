@@ -6,6 +6,7 @@ import io.reflux.bench.kills.ScoreKillsBenchmark;
 import io.reflux.bench.kills.TrainKillsBenchmark;
 import io.reflux.bench.labels.LabelFuzzBenchmark;
 import io.reflux.bench.labels.LabelsBenchmark;
+import io.reflux.bench.prune.PruneBenchmark;
 import io.reflux.bench.recipe.RecipeBenchmark;
 import io.reflux.bench.score.ScoreBenchmark;
 import io.reflux.bench.serve.ServeBenchmark;
@@ -30,6 +31,7 @@ public final class Benchmarks {
         new TrainBenchmark(),
         new RecipeBenchmark(),
         new CompressBenchmark(),
+        new PruneBenchmark(),
         new ServeBenchmark(),
         new SwapBenchmark(),
         new SoakBenchmark(),

@@ -82,7 +82,7 @@ public final class DryRun {
       dryRun.batches();
       dryRun.memory(student.config());
       dryRun.time(student);
-      dryRun.schedule();
+      dryRun.schedule(student.config());
       dryRun.topics();
     } catch (ModelException e) {
       throw new RefluxException(e.getMessage(), e);
@@ -271,7 +271,7 @@ public final class DryRun {
             () -> say("speed", "not measured: the student is too large to try out quickly"));
   }
 
-  private void schedule() {
+  private void schedule(ModelConfig student) {
     say(
         "gate",
         "%s",
@@ -286,6 +286,7 @@ public final class DryRun {
             ? "every %,d steps".formatted(config.snapshotSteps().getAsLong())
             : "every " + text(config.snapshotInterval()),
         config.validationSteps());
+    say("compression", "%s", compression(student));
     say(
         "checkpoints",
         "every %s, the newest %d kept, in %s",
@@ -302,6 +303,21 @@ public final class DryRun {
         config.http().port() < 0
             ? ""
             : "; page on http://%s:%d/".formatted(config.http().host(), config.http().port()));
+  }
+
+  private String compression(ModelConfig student) {
+    String cuts = config.prune().equals("none") ? "" : "; cut " + config.prune();
+    long tokens = LiveQuantisation.tokens(config);
+    return tokens == 0
+        ? "%s, rounded to nearest%s".formatted(config.snapshotFormat(), cuts)
+        : "%s by %s on the newest %,d tokens, a token counting half after %,d; %s while it is made%s"
+            .formatted(
+                config.snapshotFormat(),
+                config.quantisationMethod(),
+                tokens,
+                config.calibrationHalfLife(),
+                bytes(LiveQuantisation.bytes(student)),
+                cuts);
   }
 
   private void topics() {

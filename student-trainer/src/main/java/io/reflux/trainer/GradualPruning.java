@@ -12,8 +12,6 @@ import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.trainer.nn.ModelState;
 import io.reflux.trainer.nn.StateCut;
 import io.reflux.trainer.nn.Trainable;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * Cuts the student a little at the steps that its schedule names, so that distillation makes up for
@@ -67,25 +65,10 @@ final class GradualPruning {
             exported,
             schedule.shapeAt(stepsDone, dense),
             PruningOptions.DEFAULT,
-            calibration(replay),
+            NewestTraffic.of(replay, CALIBRATION_TOKENS),
             runtime);
     ModelState state = StateCut.of(model.config(), model.state(), exported, pruned);
     return new Cut(pruned.config(), pruned.weights(), state, text(pruned));
-  }
-
-  private static List<int[]> calibration(ReplayState replay) {
-    List<LabelledSequence> all = new ArrayList<>();
-    replay.sample().forEach(sampled -> all.add(sampled.sequence()));
-    all.addAll(replay.recent());
-    all.addAll(replay.fresh());
-    List<int[]> newest = new ArrayList<>();
-    int tokens = 0;
-    for (int i = all.size() - 1; i >= 0 && tokens < CALIBRATION_TOKENS; i--) {
-      int[] ids = all.get(i).tokenIds();
-      newest.add(ids);
-      tokens += ids.length;
-    }
-    return newest;
   }
 
   private static String text(PrunedModel pruned) {

@@ -3,7 +3,6 @@ package io.reflux.trainer;
 import io.reflux.model.LanguageModel;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.Weights;
-import io.reflux.model.compress.Quantiser;
 import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.model.runtime.Scorer;
 import io.reflux.schemas.avro.SnapshotManifest;
@@ -50,6 +49,7 @@ final class SnapshotMaker implements AutoCloseable {
   private final Path directory;
   private final SnapshotGate gate;
   private final ShippedFormats formats;
+  private final LiveQuantisation quantisation;
   private Optional<Published> published = Optional.empty();
 
   /**
@@ -58,6 +58,7 @@ final class SnapshotMaker implements AutoCloseable {
    * @param offsets next offsets to train on
    * @param times of the requests trained on, as far as they are held
    * @param heldOut to measure on
+   * @param traffic newest token ids that it is trained on, oldest first, to calibrate on
    */
   record Candidate(
       ModelConfig student,
@@ -67,7 +68,8 @@ final class SnapshotMaker implements AutoCloseable {
       long parameters,
       Map<String, Long> offsets,
       Optional<TimeRange> times,
-      List<LabelledSequence> heldOut) {}
+      List<LabelledSequence> heldOut,
+      List<int[]> traffic) {}
 
   /**
    * What became of it.
@@ -108,6 +110,7 @@ final class SnapshotMaker implements AutoCloseable {
         new SnapshotGate(
             config.gateTolerance(), config.gateSegmentMinimum(), config.gateMinimumAgreement());
     this.formats = new ShippedFormats(config.snapshotFormats(), config.snapshotFormatDivergence());
+    this.quantisation = new LiveQuantisation(config);
   }
 
   /**
@@ -156,7 +159,7 @@ final class SnapshotMaker implements AutoCloseable {
     Path draft = directory.resolve("draft");
     delete(draft);
     Weights compressed =
-        Quantiser.of(config.snapshotFormat()).quantise(candidate.student(), candidate.weights());
+        quantisation.quantise(candidate.student(), candidate.weights(), candidate.traffic());
     LanguageModel.save(
         draft,
         candidate.student(),

@@ -309,6 +309,11 @@ public final class StudentTraining implements AutoCloseable {
     return replay.times();
   }
 
+  /** Token ids of the newest sequences to train on, of about so many tokens, oldest first. */
+  List<int[]> newestTraffic(long tokens) {
+    return NewestTraffic.of(replay.contents(), tokens);
+  }
+
   /** What it is measured on, oldest first. */
   public List<LabelledSequence> heldOut() {
     return heldOut.all();

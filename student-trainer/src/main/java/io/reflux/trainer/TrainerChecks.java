@@ -1,7 +1,9 @@
 package io.reflux.trainer;
 
 import io.reflux.model.ModelException;
+import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.compress.PruningSchedule;
+import io.reflux.model.compress.QuantisationMethod;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.trainer.nn.Objective;
 import io.reflux.trainer.nn.Optimizer;
@@ -9,6 +11,9 @@ import java.time.Duration;
 
 /** What a configuration must be like, in one place. */
 final class TrainerChecks {
+  /** Tokens; more are never held. */
+  private static final long MOST_HALF_LIFE = 1_000_000_000;
+
   private TrainerChecks() {}
 
   /**
@@ -23,6 +28,7 @@ final class TrainerChecks {
     buffers(config);
     rollouts(config);
     publishing(config);
+    quantisation(config);
     pruning(config);
   }
 
@@ -133,6 +139,21 @@ final class TrainerChecks {
     int least = config.gateSegmentMinimum();
     require(least >= 2, "gate-segment-minimum", least, "2 or more");
     config.gateMinimumAgreement().ifPresent(share -> share("gate-minimum-agreement", share));
+  }
+
+  private static void quantisation(TrainerConfig config) {
+    long halfLife = config.calibrationHalfLife();
+    require(
+        halfLife >= 1 && halfLife <= MOST_HALF_LIFE,
+        "calibration-half-life",
+        halfLife,
+        "1 to " + MOST_HALF_LIFE);
+    require(
+        config.quantisationMethod() == QuantisationMethod.RTN
+            || config.snapshotFormat() != WeightFormat.NONE,
+        "quantisation-method",
+        config.quantisationMethod(),
+        "rtn with snapshot-format none, which rounds nothing");
   }
 
   private static void pruning(TrainerConfig config) {

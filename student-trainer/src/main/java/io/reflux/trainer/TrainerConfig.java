@@ -1,6 +1,7 @@
 package io.reflux.trainer;
 
 import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.compress.QuantisationMethod;
 import io.reflux.snapshots.SnapshotFormat;
 import io.reflux.trainer.nn.Precision;
 import io.smallrye.config.ConfigMapping;
@@ -254,6 +255,21 @@ public interface TrainerConfig {
    */
   @WithDefault("0.01")
   double snapshotFormatDivergence();
+
+  /**
+   * How the numbers of a snapshot's matrices are chosen: rtn rounds each to the nearest; gptq and
+   * quantease keep what the matrices put out on the newest traffic, which is run through the student
+   * for every snapshot. Embeddings are rounded to nearest in any case.
+   */
+  @WithDefault("rtn")
+  QuantisationMethod quantisationMethod();
+
+  /**
+   * Tokens of traffic after which a token counts half as much in that: three times as many of the
+   * newest are run through the student, about twice the arithmetic of reading them.
+   */
+  @WithDefault("8192")
+  long calibrationHalfLife();
 
   /**
    * Whether a snapshot must be shown, on held-out labels, not to be worse than the published one:

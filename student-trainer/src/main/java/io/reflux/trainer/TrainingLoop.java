@@ -409,7 +409,8 @@ final class TrainingLoop implements AutoCloseable {
         training.parameterCount(),
         intake.state().offsets(),
         training.timesHeld(),
-        training.heldOut());
+        training.heldOut(),
+        training.newestTraffic(LiveQuantisation.tokens(config)));
   }
 
   private boolean checkpoint() {

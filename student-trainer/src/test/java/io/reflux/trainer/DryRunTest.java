@@ -57,12 +57,31 @@ class DryRunTest {
         .contains("weights", "moments", "activations", "logits");
     assertThat(text(plan.lines(), "speed")).contains("tokens/s", "GFLOP/s", "cpu");
     assertThat(text(plan.lines(), "gate")).contains("'stable'");
+    assertThat(text(plan.lines(), "compression")).isEqualTo("int8, rounded to nearest");
     assertThat(text(plan.lines(), "reads")).isEqualTo("soft-labels, rollout-labels");
     assertThat(text(plan.lines(), "writes")).contains("rollouts", "snapshots", "training-progress");
     assertThat(plan.warnings()).isEmpty();
     try (Stream<Path> files = Files.list(data)) {
       assertThat(files).isEmpty();
     }
+  }
+
+  @Test
+  void saysWhatSnapshotsAreCalibratedOn() {
+    DryRun.Plan plan =
+        DryRun.of(
+            config(
+                Map.of(
+                    "snapshot-format",
+                    "int4",
+                    "quantisation-method",
+                    "gptq",
+                    "prune",
+                    "neurons:0.5@9")));
+
+    assertThat(text(plan.lines(), "compression"))
+        .startsWith("int4 by gptq on the newest 24,576 tokens, a token counting half after 8,192; ")
+        .endsWith(" while it is made; cut neurons:0.5@9");
   }
 
   @Test

@@ -5,10 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.reflux.devstack.DevStack;
 import io.reflux.operations.Health;
+import io.reflux.schemas.avro.SnapshotManifest;
 import io.reflux.schemas.kafka.KafkaClients;
 import io.reflux.schemas.kafka.KafkaConfig;
 import io.reflux.schemas.kafka.Topics;
 import io.reflux.snapshots.SnapshotAccess;
+import io.reflux.snapshots.SnapshotCatalog;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -154,6 +156,44 @@ class ResumeTest {
     List<String> uninterrupted = new ArrayList<>();
     run(clients, dropped, keepAll, 0, weights.size(), uninterrupted);
     assertThat(uninterrupted).isEqualTo(weights);
+  }
+
+  @Test
+  void whatIsPublishedAfterADropIsWhatItWouldHaveBeenWithoutOne() {
+    KafkaClients clients = clients("published.");
+    clients.createTopics();
+    labelled.publish(clients, 0, 400);
+    Map<String, String> live =
+        Map.of(
+            "snapshot-format", "int4",
+            "quantisation-method", "quantease",
+            "calibration-half-life", "500",
+            "gate", "false");
+    publish(clients, live, "undisturbed", 11, 11);
+    publish(clients, live, "dropped", 100, 8);
+    // It goes on from the checkpoint at step 5.
+    publish(clients, live, "dropped", 6, 11);
+
+    SnapshotManifest one = served(clients, "undisturbed");
+    SnapshotManifest other = served(clients, "dropped");
+    assertThat(one.getTrainingStep()).isEqualTo(other.getTrainingStep()).isEqualTo(11);
+    assertThat(other.getStudentFingerprint()).isEqualTo(one.getStudentFingerprint());
+    assertThat(other.getLineage().getConfiguration())
+        .isEqualTo(one.getLineage().getConfiguration())
+        .containsEntry("reflux.train.quantisation-method", "quantease");
+  }
+
+  private void publish(
+      KafkaClients clients, Map<String, String> live, String name, int every, int until) {
+    Map<String, String> settings = new HashMap<>(live);
+    settings.put("channel", name);
+    settings.put("snapshot-steps", Integer.toString(every));
+    run(clients, directory.resolve(name), settings, 0, until, new ArrayList<>());
+  }
+
+  private static SnapshotManifest served(KafkaClients clients, String channel) {
+    SnapshotCatalog catalog = new SnapshotCatalog(clients);
+    return catalog.find(catalog.pointer(channel).orElseThrow().getVersion()).orElseThrow();
   }
 
   @Test

@@ -13,6 +13,8 @@ import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
 import io.reflux.model.checkpoint.WeightFormat;
 import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.compress.Calibration;
+import io.reflux.model.compress.QuantisationMethod;
 import io.reflux.model.compress.Quantiser;
 import io.reflux.model.gguf.GgufCheckpoint;
 import io.reflux.model.golden.GoldenCheck;
@@ -291,6 +293,44 @@ class SnapshotGateServiceTest {
   }
 
   @Test
+  void whatShipsIsCalibratedOnTheTrafficAndWithoutAnyIsRounded() {
+    List<int[]> traffic =
+        labels("chat", 30, ours, 1).stream().map(LabelledSequence::tokenIds).toList();
+    Candidate first = candidate(ours, 1, List.of());
+    try (SnapshotQueue queue =
+        queue(
+            Map.of(
+                "snapshot-format", "int4",
+                "quantisation-method", "quantease",
+                "calibration-half-life", "200",
+                "gate", "false"))) {
+      queue.publishFirst(first);
+      queue.make(
+          new Candidate(
+              student, ours, 2, 1, 1, Map.of(), first.times(), first.heldOut(), traffic));
+      queue.finish();
+    }
+    SnapshotCatalog catalog = new SnapshotCatalog(clients);
+    Weights rounded = Quantiser.of(WeightFormat.INT4).quantise(student, ours);
+    assertThat(catalog.find(1).orElseThrow().getStudentFingerprint())
+        .isEqualTo(Checkpoints.fingerprint(student, rounded));
+    Weights calibrated =
+        Quantiser.of(WeightFormat.INT4, QuantisationMethod.QUANTEASE, 32)
+            .quantise(
+                student,
+                ours,
+                Optional.of(
+                    Calibration.rolling(student, ours, traffic, 200, RuntimeOptions.DEFAULT)));
+    SnapshotManifest manifest = catalog.find(2).orElseThrow();
+    assertThat(manifest.getStudentFingerprint())
+        .isEqualTo(Checkpoints.fingerprint(student, calibrated))
+        .isNotEqualTo(catalog.find(1).orElseThrow().getStudentFingerprint());
+    assertThat(manifest.getLineage().getConfiguration())
+        .containsEntry("reflux.train.quantisation-method", "quantease")
+        .containsEntry("reflux.train.calibration-half-life", "200");
+  }
+
+  @Test
   void aCandidateIsHeldAgainstWhatTheChannelServesNow() {
     List<LabelledSequence> heldOut = labels("chat", 30, ours, 1);
     try (SnapshotQueue queue = queue()) {
@@ -394,7 +434,8 @@ class SnapshotGateServiceTest {
 
   private static Candidate candidate(Weights weights, long step, List<LabelledSequence> heldOut) {
     TimeRange times = TimeRange.of(Instant.ofEpochSecond(step));
-    return new Candidate(student, weights, step, 1, 1, Map.of(), Optional.of(times), heldOut);
+    return new Candidate(
+        student, weights, step, 1, 1, Map.of(), Optional.of(times), heldOut, List.of());
   }
 
   private static SnapshotQuality quality(Weights weights, List<LabelledSequence> heldOut) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.reflux.model.checkpoint.WeightFormat;
+import io.reflux.model.compress.QuantisationMethod;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.snapshots.SnapshotFormat;
 import io.reflux.trainer.nn.Precision;
@@ -71,6 +72,8 @@ class TrainerConfigTest {
     assertThat(config.snapshotFormat()).isEqualTo(WeightFormat.INT8);
     assertThat(config.snapshotFormats()).containsExactly(SnapshotFormat.SAFETENSORS);
     assertThat(config.snapshotFormatDivergence()).isEqualTo(0.01);
+    assertThat(config.quantisationMethod()).isEqualTo(QuantisationMethod.RTN);
+    assertThat(config.calibrationHalfLife()).isEqualTo(8192);
     assertThat(config.gate()).isTrue();
     assertThat(config.goldenPrompts()).isEqualTo(4);
     assertThat(config.gateTolerance()).isEqualTo(0.01);
@@ -122,6 +125,23 @@ class TrainerConfigTest {
     assertRefused("max-staleness", "-1", "max-staleness: -1 (expected: 0 or more)");
     assertRefused("snapshot-format-divergence", "0", "divergence: 0 (expected: above 0)");
     assertRefused("importance-clip", "0", "importance-clip: 0 (expected: above 0)");
+    assertRefused(
+        "calibration-half-life", "0", "calibration-half-life: 0 (expected: 1 to 1000000000)");
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void whatIsNotRoundedIsNotRoundedByAnyMethod(QuantisationMethod method) {
+    TrainerConfig config =
+        Settings.of(Map.of("quantisation-method", method.toString(), "snapshot-format", "none"));
+    assertThat(config.quantisationMethod()).isEqualTo(method);
+    if (method != QuantisationMethod.RTN) {
+      assertThatThrownBy(() -> TrainerChecks.requireSane(config))
+          .isInstanceOf(RefluxException.class)
+          .hasMessage(
+              "reflux.train.quantisation-method: %s (expected: rtn with snapshot-format none, which rounds nothing)",
+              method);
+    }
   }
 
   @ParameterizedTest

@@ -28,7 +28,7 @@ final class AnswerArms {
           Map.entry(THEN_JSD, "jsd:0.5"));
 
   /** As the trainer's own default. */
-  private static final double CROSS_ENTROPY_SHARE = 0.1;
+  static final double CROSS_ENTROPY_SHARE = 0.1;
 
   private static final double FIRST_STAGE = 0.6;
   private static final double ON_POLICY_SHARE = 0.5;
@@ -57,12 +57,12 @@ final class AnswerArms {
     this.lines = lines;
     this.maxTokens = maxTokens;
     List<Targets> labels = teaching.labels(lines, LabelKind.topK(LabelKind.WIDE), false, 0);
-    sequences.put(REFERENCE, sequences(lines, null, Objective.CROSS_ENTROPY));
+    sequences.put(REFERENCE, Teaching.lessons(lines, null, Objective.CROSS_ENTROPY));
     List<Line> answered = new ArrayList<>();
     for (int i = 0; i < lines.size(); i++) {
       answered.add(lines.get(i).withAnswer(teacherAnswers.get(i)));
     }
-    sequences.put(TEACHER_ANSWERS, sequences(answered, null, Objective.CROSS_ENTROPY));
+    sequences.put(TEACHER_ANSWERS, Teaching.lessons(answered, null, Objective.CROSS_ENTROPY));
     sequences.put(FORWARD, soft(labels, "forward-kl"));
     sequences.put(REVERSE, soft(labels, "reverse-kl"));
     sequences.put(JSD, soft(labels, "jsd:0.5"));
@@ -120,27 +120,10 @@ final class AnswerArms {
   }
 
   private List<TrainingSequence> soft(List<Targets> labels, String objective) {
-    return sequences(lines, labels, Objective.parse(objective, CROSS_ENTROPY_SHARE));
+    return Teaching.lessons(lines, labels, Objective.parse(objective, CROSS_ENTROPY_SHARE));
   }
 
   private Student.Feed data(String way, int batchTokens, long seed) {
     return new DataFeed(sequences.get(way), batchTokens, seed);
-  }
-
-  private static List<TrainingSequence> sequences(
-      List<Line> lines, List<Targets> labels, Objective objective) {
-    List<TrainingSequence> made = new ArrayList<>();
-    for (int i = 0; i < lines.size(); i++) {
-      Line line = lines.get(i);
-      made.add(
-          new TrainingSequence(
-              line.ids(),
-              line.promptLength(),
-              labels == null ? null : labels.get(i),
-              null,
-              objective,
-              null));
-    }
-    return made;
   }
 }

@@ -16,7 +16,7 @@ import java.util.concurrent.Future;
 import java.util.stream.Collectors;
 
 /** Runs arms, several at a time, and keeps what comes of them. Each depends on its seed alone. */
-final class Arms {
+public final class Arms {
   private final Workplace workplace;
   private final int workers;
   private final PrintWriter progress;
@@ -27,16 +27,16 @@ final class Arms {
    *
    * @param work gives figures by arm
    */
-  record Task(List<String> arms, long seed, Callable<Map<String, Map<String, Double>>> work) {}
+  public record Task(List<String> arms, long seed, Callable<Map<String, Map<String, Double>>> work) {}
 
-  Arms(Workplace workplace, int workers, PrintWriter progress) {
+  public Arms(Workplace workplace, int workers, PrintWriter progress) {
     this.workplace = workplace;
     this.workers = workers;
     this.progress = progress;
   }
 
   /** Runs what was not finished before. */
-  void run(List<Task> tasks) throws IOException, InterruptedException {
+  public void run(List<Task> tasks) throws IOException, InterruptedException {
     ExecutorService pool = Executors.newFixedThreadPool(workers);
     try {
       List<Future<?>> futures = new ArrayList<>();
@@ -64,7 +64,7 @@ final class Arms {
   }
 
   /** A figure of an arm, by seed. */
-  List<Double> values(String arm, String key) {
+  public List<Double> values(String arm, String key) {
     synchronized (done) {
       return done.getOrDefault(arm, Map.of()).entrySet().stream()
           .sorted(Map.Entry.comparingByKey())

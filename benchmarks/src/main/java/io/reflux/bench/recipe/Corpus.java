@@ -1,5 +1,6 @@
 package io.reflux.bench.recipe;
 
+import io.reflux.bench.BenchmarkOptions;
 import io.reflux.model.ModelException;
 import io.reflux.schemas.service.RefluxException;
 import io.reflux.traffic.Exchange;
@@ -25,7 +26,7 @@ import java.util.Set;
  * @param validation learning rates are chosen on it
  * @param test for the final figures alone
  */
-record Corpus(
+public record Corpus(
     String name,
     List<PromptResponse> training,
     List<PromptResponse> validation,
@@ -33,6 +34,7 @@ record Corpus(
   private static final String CLINC_TRAINING = "clinc150.train.jsonl";
   private static final String CLINC_TEST = "clinc150.test.jsonl";
   private static final String BANKING = "banking77.train.jsonl";
+  private static final int MOST_GENERATED = 20_000;
   private static final double VALIDATION_SHARE = 0.08;
 
   /** BANKING77 comes without a test part here. */
@@ -41,6 +43,13 @@ record Corpus(
   /** A reference answer stands for an intent. */
   static String intent(PromptResponse line) {
     return line.response();
+  }
+
+  /** Of the folder that is named, or generated if none is. */
+  public static Corpus of(BenchmarkOptions options, RecipeSize size) {
+    return options.data().isPresent()
+        ? read(options.data().get(), size.lines(), size.testLines())
+        : generated(Math.min(size.lines(), MOST_GENERATED), size.testLines());
   }
 
   /**

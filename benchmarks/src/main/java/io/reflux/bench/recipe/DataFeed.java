@@ -8,13 +8,13 @@ import java.util.List;
 import java.util.Random;
 
 /** The same sequences over and over, in another order each time. */
-final class DataFeed implements Student.Feed {
+public final class DataFeed implements Student.Feed {
   private final List<TrainingSequence> sequences;
   private final int batchTokens;
   private final Random random;
   private final Deque<List<TrainingSequence>> batches = new ArrayDeque<>();
 
-  DataFeed(List<TrainingSequence> sequences, int batchTokens, long seed) {
+  public DataFeed(List<TrainingSequence> sequences, int batchTokens, long seed) {
     this.sequences = sequences;
     this.batchTokens = batchTokens;
     this.random = new Random(seed);

@@ -31,7 +31,7 @@ import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 
 /** Lines that a model is held against the teacher on, with all that the teacher says of them. */
-final class Examination {
+public final class Examination {
   private static final int BATCH_TOKENS = 4096;
   private static final int SLOTS = 32;
   private static final int BINS = 15;
@@ -58,7 +58,7 @@ final class Examination {
    * @param calibrationError expected, of the likeliest token against the one that stands, in 15
    *     bins; NaN for answers alone
    */
-  record Marks(
+  public record Marks(
       double crossEntropy,
       double gap,
       double kl,
@@ -69,7 +69,7 @@ final class Examination {
       double calibrationError) {
 
     /** By key, without those that are not numbers. */
-    Map<String, Double> figures() {
+    public Map<String, Double> figures() {
       Map<String, Double> figures = new LinkedHashMap<>();
       figures.put("accuracy", accuracy);
       figures.put("same_answer", sameAnswer);
@@ -97,7 +97,7 @@ final class Examination {
   }
 
   /** On answers: the prompt is given. */
-  static Examination ofAnswers(Teaching teaching, List<Line> lines, int maxTokens) {
+  public static Examination ofAnswers(Teaching teaching, List<Line> lines, int maxTokens) {
     return new Examination(teaching, lines, false, maxTokens);
   }
 
@@ -107,12 +107,12 @@ final class Examination {
   }
 
   /** The teacher itself. */
-  Marks teacher() {
+  public Marks teacher() {
     return of(teacher.config(), teacher.weights());
   }
 
   /** The divergence alone, which takes no generating. */
-  Losses losses(ModelConfig config, Weights weights) {
+  public Losses losses(ModelConfig config, Weights weights) {
     return losses(config, weights, labelled);
   }
 
@@ -128,7 +128,8 @@ final class Examination {
     return losses;
   }
 
-  Marks of(ModelConfig config, Weights weights) {
+  /** Everything. */
+  public Marks of(ModelConfig config, Weights weights) {
     Losses losses = losses(config, weights);
     double gap = losses.meanCrossEntropy() - teacherCrossEntropy;
     if (whole) {

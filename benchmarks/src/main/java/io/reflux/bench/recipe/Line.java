@@ -3,6 +3,7 @@ package io.reflux.bench.recipe;
 import io.reflux.model.LanguageModel;
 import io.reflux.trainer.pretrain.PromptResponse;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * An exchange in the teacher's tokens.
@@ -13,8 +14,19 @@ import java.util.Arrays;
  * @param promptLength of the ids
  */
 @SuppressWarnings("ArrayRecordComponent") // compared by nobody
-record Line(String intent, String answer, int[] ids, int promptLength) {
-  static Line of(LanguageModel teacher, PromptResponse text) {
+public record Line(String intent, String answer, int[] ids, int promptLength) {
+  /** Of each text. */
+  public static List<Line> of(LanguageModel teacher, List<PromptResponse> texts) {
+    return texts.stream().map(text -> of(teacher, text)).toList();
+  }
+
+  /** The longest reference, and room for a few tokens that should not be there. */
+  public static int mostAnswerTokens(List<Line> lines) {
+    return 4 + lines.stream().mapToInt(l -> l.ids().length - l.promptLength()).max().orElseThrow();
+  }
+
+  /** Of a text. */
+  public static Line of(LanguageModel teacher, PromptResponse text) {
     int[] prompt = teacher.promptIds(text.prompt());
     int[] answer = teacher.tokenizer().encode(text.response(), false);
     int[] ids = Arrays.copyOf(prompt, prompt.length + answer.length + 1);

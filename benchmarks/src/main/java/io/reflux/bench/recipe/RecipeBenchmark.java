@@ -7,7 +7,6 @@ import io.reflux.bench.Result;
 import io.reflux.bench.WorkFolder;
 import io.reflux.model.LanguageModel;
 import io.reflux.model.checkpoint.ModelConfig;
-import io.reflux.trainer.pretrain.PromptResponse;
 import io.reflux.trainer.pretrain.Shape;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -56,10 +55,7 @@ public final class RecipeBenchmark implements Benchmark {
   public Result run(BenchmarkOptions options, PrintWriter progress) throws Exception {
     RecipeSize size =
         chosen != null ? chosen : options.quick() ? RecipeSize.QUICK : RecipeSize.FULL;
-    Corpus corpus =
-        options.data().isPresent()
-            ? Corpus.read(options.data().get(), size.lines(), size.testLines())
-            : Corpus.generated(Math.min(size.lines(), 20_000), size.testLines());
+    Corpus corpus = Corpus.of(options, size);
     try (WorkFolder folder = WorkFolder.create("reflux-bench-recipe-")) {
       Workplace workplace =
           TextTeacher.workplace(corpus, size, options.work().orElse(folder.path()));
@@ -77,13 +73,11 @@ public final class RecipeBenchmark implements Benchmark {
       PrintWriter progress)
       throws IOException, InterruptedException {
     LanguageModel teacher = teaching.teacher();
-    List<Line> lines = lines(teacher, corpus.training());
-    List<Line> validationLines = lines(teacher, corpus.validation());
-    List<Line> testLines = lines(teacher, corpus.test());
+    List<Line> lines = Line.of(teacher, corpus.training());
+    List<Line> validationLines = Line.of(teacher, corpus.validation());
+    List<Line> testLines = Line.of(teacher, corpus.test());
     List<Line> textLines = lines.subList(0, Math.min(size.textLines(), lines.size()));
-    // The longest reference, and room for a few tokens that should not be there.
-    int maxTokens =
-        4 + lines.stream().mapToInt(l -> l.ids().length - l.promptLength()).max().orElseThrow();
+    int maxTokens = Line.mostAnswerTokens(lines);
     ModelConfig student =
         Shape.parse(size.student())
             .config(
@@ -186,10 +180,6 @@ public final class RecipeBenchmark implements Benchmark {
 
   static Arms.Task alone(String arm, long seed, OneArm work) {
     return new Arms.Task(List.of(arm), seed, () -> Map.of(arm, work.run()));
-  }
-
-  private static List<Line> lines(LanguageModel teacher, List<PromptResponse> texts) {
-    return texts.stream().map(text -> Line.of(teacher, text)).toList();
   }
 
   private static <T> List<T> some(List<T> lines, int most) {

@@ -21,7 +21,7 @@ import java.util.List;
  * @param workers arms at the same time
  * @param drift how traffic drifts
  */
-record RecipeSize(
+public record RecipeSize(
     String teacher,
     int teacherEpochs,
     String student,
@@ -48,9 +48,10 @@ record RecipeSize(
    * @param replay sequences that a student may keep beside the recent ones
    * @param recent sequences
    */
-  record Drift(int phases, int lines, int steps, int testLines, int replay, int recent) {}
+  public record Drift(int phases, int lines, int steps, int testLines, int replay, int recent) {}
 
-  static final RecipeSize FULL =
+  /** What the published figures are of. */
+  public static final RecipeSize FULL =
       new RecipeSize(
           "vocab=1024,hidden=128,layers=3,heads=4,kv-heads=2,ffn=352",
           6,
@@ -68,7 +69,8 @@ record RecipeSize(
           2,
           new Drift(6, 1500, 240, 400, 1500, 500));
 
-  static final RecipeSize QUICK =
+  /** A few minutes. */
+  public static final RecipeSize QUICK =
       new RecipeSize(
           "vocab=512,hidden=64,layers=2,heads=4,kv-heads=2,ffn=176",
           2,

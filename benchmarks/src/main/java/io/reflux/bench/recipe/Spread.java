@@ -8,8 +8,9 @@ import java.util.List;
  * @param mean NaN of no values
  * @param deviation standard deviation of the sample; 0 of one value
  */
-record Spread(double mean, double deviation) {
-  static Spread of(List<Double> values) {
+public record Spread(double mean, double deviation) {
+  /** Of some values. */
+  public static Spread of(List<Double> values) {
     double mean = values.stream().mapToDouble(Double::doubleValue).average().orElse(Double.NaN);
     double squares = values.stream().mapToDouble(v -> (v - mean) * (v - mean)).sum();
     return new Spread(mean, values.size() < 2 ? 0 : Math.sqrt(squares / (values.size() - 1)));

@@ -3,10 +3,17 @@ package io.reflux.bench.recipe;
 import io.reflux.model.checkpoint.MemoryWeights;
 import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.model.checkpoint.RandomModel;
+import io.reflux.model.checkpoint.Weights;
+import io.reflux.model.compress.PrunedModel;
+import io.reflux.model.compress.PrunedShape;
+import io.reflux.model.compress.PruningOptions;
+import io.reflux.model.compress.StructuredPruning;
+import io.reflux.model.runtime.RuntimeOptions;
 import io.reflux.trainer.nn.AdamW;
 import io.reflux.trainer.nn.Batch;
 import io.reflux.trainer.nn.ModelOptions;
 import io.reflux.trainer.nn.ModelState;
+import io.reflux.trainer.nn.StateCut;
 import io.reflux.trainer.nn.TrainableModel;
 import io.reflux.trainer.nn.TrainingSequence;
 import java.util.List;
@@ -19,40 +26,61 @@ import java.util.List;
  * writes while generating {@code 2·N}. Padding costs nothing here, because how much there is of it
  * is not the recipe's doing; nor does the teacher.
  */
-final class Student implements AutoCloseable {
+public final class Student implements AutoCloseable {
   private static final double WARM_UP = 0.05;
   private static final double LAST = 0.1;
   private static final int TRAINED = 6;
   private static final int GENERATED = 2;
 
-  private final TrainableModel model;
   private final double learningRate;
   private final double budget;
+  private TrainableModel model;
+  private boolean open;
   private double spent;
 
   /** Where its sequences come from. */
-  interface Feed {
+  public interface Feed {
     /** The next batch. */
     List<TrainingSequence> next(Student student);
   }
 
   /** A point to go back to. */
-  record Point(ModelState model, double spent) {}
+  public record Point(ModelConfig config, ModelState model, double spent) {}
 
   /**
+   * One that knows nothing yet.
+   *
    * @param tokens that it may be trained on, or as much of something else
    * @param seed of its weights
    */
-  Student(ModelConfig config, double learningRate, double tokens, long seed) {
-    this.model =
-        new TrainableModel(
-            config, RandomModel.weights(config, seed), AdamW.DEFAULT, ModelOptions.DEFAULT);
+  public Student(ModelConfig config, double learningRate, double tokens, long seed) {
+    this(config, RandomModel.weights(config, seed), learningRate, tokens);
+  }
+
+  /**
+   * One that goes on from weights, with an optimizer that begins anew.
+   *
+   * @param tokens that it may be trained on from now on
+   */
+  public Student(ModelConfig config, Weights weights, double learningRate, double tokens) {
     this.learningRate = learningRate;
     this.budget = tokens * TRAINED;
+    open(config, weights);
+  }
+
+  private void open(ModelConfig config, Weights weights) {
+    model = new TrainableModel(config, weights, AdamW.DEFAULT, ModelOptions.DEFAULT);
+    open = true;
+  }
+
+  private void become(ModelConfig config, Weights weights, ModelState state) {
+    close();
+    open(config, weights);
+    model.restore(state);
   }
 
   /** Trains until a share of the budget is spent. */
-  void train(Feed feed, double share) {
+  public void train(Feed feed, double share) {
     while (spent < share * budget) {
       List<TrainingSequence> batch = feed.next(this);
       model.accumulate(new Batch(batch, model.config().vocabularySize()));
@@ -68,26 +96,57 @@ final class Student implements AutoCloseable {
     spent += GENERATED * (double) tokens;
   }
 
-  ModelConfig config() {
+  /** Its shape as it is now. */
+  public ModelConfig config() {
     return model.config();
   }
 
-  MemoryWeights weights() {
+  /** A copy. */
+  public MemoryWeights weights() {
     return model.export();
   }
 
-  Point point() {
-    return new Point(model.state(), spent);
+  /** Where it is. */
+  public Point point() {
+    return new Point(model.config(), model.state(), spent);
   }
 
-  void goBack(Point point) {
-    model.restore(point.model());
+  /** Is again what it was. */
+  public void goBack(Point point) {
+    if (point.config().equals(model.config())) {
+      model.restore(point.model());
+    } else {
+      // What it starts from is of no matter.
+      become(point.config(), RandomModel.weights(point.config(), 0), point.model());
+    }
     spent = point.spent();
+  }
+
+  /**
+   * Cuts it as the trainer would: what the optimizer keeps goes with its weights.
+   *
+   * @param calibration token ids
+   */
+  public void cut(PrunedShape shape, List<int[]> calibration) {
+    Weights exported = model.export();
+    PrunedModel pruned =
+        StructuredPruning.prune(
+            model.config(),
+            exported,
+            shape,
+            PruningOptions.DEFAULT,
+            calibration,
+            RuntimeOptions.DEFAULT);
+    ModelState state = StateCut.of(model.config(), model.state(), exported, pruned);
+    become(pruned.config(), pruned.weights(), state);
   }
 
   @Override
   public void close() {
-    model.close();
+    if (open) {
+      open = false;
+      model.close();
+    }
   }
 
   private double learningRate(double progress) {

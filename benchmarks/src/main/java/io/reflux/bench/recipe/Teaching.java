@@ -9,8 +9,10 @@ import io.reflux.model.runtime.Scores;
 import io.reflux.trainer.nn.AdamW;
 import io.reflux.trainer.nn.DenseTargets;
 import io.reflux.trainer.nn.ModelOptions;
+import io.reflux.trainer.nn.Objective;
 import io.reflux.trainer.nn.Targets;
 import io.reflux.trainer.nn.TrainableModel;
+import io.reflux.trainer.nn.TrainingSequence;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -18,17 +20,18 @@ import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 
 /** What the teacher says of lines, as the scorer service would have it said. */
-final class Teaching {
+public final class Teaching {
   /** Tokens of a batch, padding included. */
   private static final int BATCH_TOKENS = 4096;
 
   private final LanguageModel teacher;
 
-  Teaching(LanguageModel teacher) {
+  public Teaching(LanguageModel teacher) {
     this.teacher = teacher;
   }
 
-  LanguageModel teacher() {
+  /** Who teaches. */
+  public LanguageModel teacher() {
     return teacher;
   }
 
@@ -55,6 +58,36 @@ final class Teaching {
     }
     score(requests, wanted, (i, scores) -> targets[i] = kind.targets(scores, vocabularySize));
     return List.of(targets);
+  }
+
+  /** Lines to learn the answers of, from labels and with an objective as they are by default. */
+  public List<TrainingSequence> lessons(List<Line> lines) {
+    return lessons(
+        lines,
+        labels(lines, LabelKind.topK(LabelKind.WIDE), false, 0),
+        Objective.parse("forward-kl", AnswerArms.CROSS_ENTROPY_SHARE));
+  }
+
+  /**
+   * The same from labels that are there.
+   *
+   * @param labels one a line; null to learn from the lines' tokens alone
+   */
+  static List<TrainingSequence> lessons(
+      List<Line> lines, List<Targets> labels, Objective objective) {
+    List<TrainingSequence> lessons = new ArrayList<>();
+    for (int i = 0; i < lines.size(); i++) {
+      Line line = lines.get(i);
+      lessons.add(
+          new TrainingSequence(
+              line.ids(),
+              line.promptLength(),
+              labels == null ? null : labels.get(i),
+              null,
+              objective,
+              null));
+    }
+    return lessons;
   }
 
   /** Scores requests, those of like length together. */

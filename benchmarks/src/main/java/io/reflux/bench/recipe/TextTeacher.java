@@ -44,12 +44,13 @@ public record TextTeacher(
   }
 
   /** Where all that belongs to a corpus and a size is kept. */
-  static Workplace workplace(Corpus corpus, RecipeSize size, Path work) throws IOException {
+  public static Workplace workplace(Corpus corpus, RecipeSize size, Path work) throws IOException {
     return new Workplace(
         work, "%s, %d lines, %s".formatted(corpus.name(), corpus.training().size(), size));
   }
 
-  static LanguageModel of(Corpus corpus, RecipeSize size, Workplace workplace, PrintWriter progress)
+  /** The teacher of a corpus, trained if its workplace has none. */
+  public static LanguageModel of(Corpus corpus, RecipeSize size, Workplace workplace, PrintWriter progress)
       throws IOException {
     Path directory = workplace.teacher();
     Path finished = directory.resolve("finished");

@@ -18,7 +18,7 @@ import java.util.Optional;
  * Where finished arms are written as soon as they are done, so that an interrupted run goes on from
  * them. Arms of other settings have other folders.
  */
-final class Workplace {
+public final class Workplace {
   private static final ObjectMapper MAPPER =
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
@@ -27,7 +27,7 @@ final class Workplace {
   /**
    * @param settings all that figures depend on
    */
-  Workplace(Path directory, String settings) throws IOException {
+  public Workplace(Path directory, String settings) throws IOException {
     folder = directory.resolve(hash(settings));
     Files.createDirectories(folder);
     Files.writeString(folder.resolve("settings.txt"), settings + System.lineSeparator());

@@ -102,6 +102,12 @@ public final class SummingSession implements AutoCloseable {
     return sum.clone();
   }
 
+  /** Forgets all that was added. */
+  public void clear() {
+    sums.clear();
+    tokens = 0;
+  }
+
   @Override
   public void close() {
     open.close();

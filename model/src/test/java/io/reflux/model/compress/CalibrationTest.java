@@ -126,6 +126,43 @@ class CalibrationTest {
   }
 
   @Test
+  void aRollingSumHalvesWithEveryHalfLifeOfTokensThatCome() {
+    int[] full = new int[11];
+    Arrays.fill(full, 200);
+    List<int[]> oldest = sequences(CONFIG, 1, full);
+    List<int[]> older = sequences(CONFIG, 2, full);
+    List<int[]> newest = sequences(CONFIG, 3, 50, 100);
+    List<int[]> all = new ArrayList<>(oldest);
+    all.addAll(older);
+    all.addAll(newest);
+
+    CalibrationSums rolling =
+        Calibration.rolling(CONFIG, WEIGHTS, all, 1000, RuntimeOptions.DEFAULT);
+
+    double[] weights = {Math.pow(0.5, 2.35), Math.pow(0.5, 0.15), 1};
+    assertThat(rolling.tokens())
+        .isCloseTo(2200 * weights[0] + 2200 * weights[1] + 150, within(1e-6));
+    List<CalibrationSums> parts = Stream.of(oldest, older, newest).map(part -> sums(part)).toList();
+    for (String matrix : rolling.matrices()) {
+      float[] actual = rolling.of(matrix);
+      double largest = 0;
+      double furthest = 0;
+      for (int i = 0; i < actual.length; i++) {
+        double expected = 0;
+        for (int part = 0; part < 3; part++) {
+          expected += weights[part] * parts.get(part).of(matrix)[i];
+        }
+        largest = Math.max(largest, Math.abs(expected));
+        furthest = Math.max(furthest, Math.abs(expected - actual[i]));
+      }
+      assertThat(furthest).as(matrix).isLessThan(1e-5 * largest);
+    }
+    assertThatThrownBy(
+            () -> Calibration.rolling(CONFIG, WEIGHTS, List.of(), 1000, RuntimeOptions.DEFAULT))
+        .hasMessage("calibration: no sequences (expected: at least one)");
+  }
+
+  @Test
   void sumsOfAnotherShapeAreRefused() {
     CalibrationSums one = new CalibrationSums(1, List.of(new Sum(List.of("a"), 1, new float[1])));
     CalibrationSums two = new CalibrationSums(1, List.of(new Sum(List.of("a"), 2, new float[4])));
