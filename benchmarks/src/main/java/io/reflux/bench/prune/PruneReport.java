@@ -1,7 +1,6 @@
 package io.reflux.bench.prune;
 
 import io.reflux.bench.Result;
-import io.reflux.bench.prune.Way.Start;
 import io.reflux.bench.recipe.Arms;
 import io.reflux.bench.recipe.Spread;
 import io.reflux.model.checkpoint.ModelConfig;
@@ -10,7 +9,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.function.DoubleBinaryOperator;
 
-/** Every way beside the dense student that had the same training, and the same first weights. */
+/** Every way beside the dense student of its seed that went on as long. */
 record PruneReport(PruneSize size, Arms arms, ModelConfig dense, int seeds) {
   private static final List<String> PLAIN =
       List.of("accuracy", "agreement", "kl", "kl_own", "cross_entropy");
@@ -41,23 +40,22 @@ record PruneReport(PruneSize size, Arms arms, ModelConfig dense, int seeds) {
         .condition("student_weights", dense.parameters())
         .condition("chosen", chosen.name())
         .condition(
-            "choice", "the least divergence on the validation part, of ways that begin dense")
+            "choice", "the least divergence from the teacher on the validation part")
         .condition(
             "training",
-            "%,.0f tokens each, and %,.0f more for those that were finished before"
+            "%,.0f tokens, then %,.0f more with and without cuts"
                 .formatted(size.tokens(), size.tokensAfter()))
         .condition("learning_rate", size.learningRate())
         .condition("calibration_tokens", size.calibrationTokens())
         .condition("seeds", seeds)
         .condition(
             "ratios",
-            "to the dense student of the same seed that had as many tokens; _sd over seeds");
+            "to the dense student of the same seed that went on as long; _sd over seeds");
   }
 
   /** By a part of the text that no other figure is of. */
   private Way chosen() {
     return size.ways().stream()
-        .filter(way -> way.start() == Start.NOTHING)
         .min(
             Comparator.comparingDouble(
                 way -> Spread.of(arms.values(way.name(), PruneArms.VALIDATION_KL)).mean()))
@@ -77,16 +75,16 @@ record PruneReport(PruneSize size, Arms arms, ModelConfig dense, int seeds) {
 
   private List<Double> values(Way way, Ratio ratio) {
     List<Double> some = arms.values(way.name(), ratio.figure());
-    List<Double> whole = arms.values(beside(way), ratio.figure());
+    List<Double> whole = arms.values(PruneArms.DENSE, ratio.figure());
     List<Double> values = new ArrayList<>();
     for (int i = 0; i < some.size(); i++) {
-      values.add(ratio.of().applyAsDouble(some.get(i), whole.get(i)));
+      // A dense student may get nothing right yet.
+      double value = ratio.of().applyAsDouble(some.get(i), whole.get(i));
+      if (Double.isFinite(value)) {
+        values.add(value);
+      }
     }
     return values;
-  }
-
-  private static String beside(Way way) {
-    return way.start() == Start.FINISHED ? PruneArms.DENSE_GONE_ON : PruneArms.DENSE;
   }
 
   private Result.Table table() {
@@ -99,7 +97,7 @@ record PruneReport(PruneSize size, Arms arms, ModelConfig dense, int seeds) {
       columns.add(ratio.key() + "_sd");
     }
     List<List<Object>> rows = new ArrayList<>();
-    for (String arm : List.of(PruneArms.DENSE, PruneArms.DENSE_GONE_ON)) {
+    for (String arm : List.of(PruneArms.BEFORE, PruneArms.DENSE)) {
       List<Object> row = new ArrayList<>(List.of(arm, "none", dense.parameters(), 0.0));
       plain(arm, row);
       RATIOS.forEach(
@@ -120,8 +118,8 @@ record PruneReport(PruneSize size, Arms arms, ModelConfig dense, int seeds) {
       plain(way.name(), row);
       for (Ratio ratio : RATIOS) {
         Spread spread = Spread.of(values(way, ratio));
-        row.add(spread.mean());
-        row.add(spread.deviation());
+        row.add(Double.isNaN(spread.mean()) ? null : spread.mean());
+        row.add(Double.isNaN(spread.mean()) ? null : spread.deviation());
       }
       rows.add(row);
     }

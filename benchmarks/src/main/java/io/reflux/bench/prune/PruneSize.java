@@ -1,6 +1,5 @@
 package io.reflux.bench.prune;
 
-import io.reflux.bench.prune.Way.Start;
 import io.reflux.bench.recipe.RecipeSize;
 import java.util.List;
 
@@ -10,8 +9,8 @@ import java.util.List;
  * @param recipe whose teacher and text
  * @param student shape of the dense student
  * @param ways to smaller ones
- * @param tokens that each is trained on
- * @param tokensAfter that those are trained on more which were finished before they were cut
+ * @param tokens that the dense student is trained on before
+ * @param tokensAfter that it and every smaller one are trained on from there
  * @param learningRate peak of every student
  * @param batchTokens a step
  * @param calibrationTokens that a cut is calibrated on
@@ -42,31 +41,21 @@ record PruneSize(
    */
   record Speed(String shape, List<Integer> prompts, int newTokens, int runs) {}
 
-  private static final String NEURONS = "neurons:0.5";
-
   /** Each loses a quarter of all weights or somewhat more, embeddings counted. */
   static final List<Way> WAYS =
       List.of(
-          new Way("small from nothing", Start.SMALL, NEURONS + "@0"),
-          new Way("neurons, once", Start.NOTHING, NEURONS + "@500"),
-          new Way("neurons, gradually", Start.NOTHING, NEURONS + "@250..500/3"),
-          new Way("neurons, early", Start.NOTHING, NEURONS + "@250"),
-          new Way("neurons and groups, once", Start.NOTHING, "neurons:0.67@500,kv:0.5@500"),
-          new Way(
-              "neurons and groups, gradually",
-              Start.NOTHING,
-              "neurons:0.67@250..500/2,kv:0.5@300..450/2"),
-          new Way("layers, once", Start.NOTHING, "layers:0.75@500,neurons:0.83@500"),
-          new Way("finished, neurons, once", Start.FINISHED, NEURONS + "@0"),
-          new Way("finished, neurons, gradually", Start.FINISHED, NEURONS + "@0..250/3"));
+          Way.of("neurons, once", "neurons:0.5@0"),
+          Way.of("neurons, gradually", "neurons:0.5@0..300/3"),
+          Way.of("neurons and groups, gradually", "neurons:0.67@0..300/2,kv:0.5@150"),
+          Way.of("layers and neurons, once", "layers:0.67@0,neurons:0.83@0"));
 
   static final PruneSize FULL =
       new PruneSize(
           RecipeSize.FULL,
-          "hidden=64,layers=4,heads=8,kv-heads=4,ffn=192",
+          "hidden=64,layers=3,heads=4,kv-heads=2,ffn=192",
           WAYS,
-          1e6,
-          5e5,
+          8e5,
+          4e5,
           2e-3,
           512,
           8192,
@@ -81,10 +70,10 @@ record PruneSize(
   static final PruneSize QUICK =
       new PruneSize(
           RecipeSize.QUICK,
-          "hidden=32,layers=4,heads=4,kv-heads=4,ffn=128",
+          "hidden=32,layers=3,heads=4,kv-heads=2,ffn=128",
           WAYS,
-          4e4,
-          2e4,
+          6e4,
+          3e4,
           4e-3,
           512,
           2048,

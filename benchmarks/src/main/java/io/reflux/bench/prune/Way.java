@@ -8,25 +8,14 @@ import java.util.Locale;
  * One way to a smaller student.
  *
  * @param name of its row
- * @param start where it comes from
- * @param schedule when it is cut, in thousandths of its training
+ * @param schedule when it is cut, in thousandths of the training that follows
  */
-record Way(String name, Start start, PruningSchedule schedule) {
+record Way(String name, PruningSchedule schedule) {
   /** Steps of a schedule that are the whole training. */
   static final double WHOLE = 1000;
 
-  /** Where a student comes from. */
-  enum Start {
-    /** It is trained from nothing on, and cut on its way. */
-    NOTHING,
-    /** It is of the shape that the schedule ends in, and trained from nothing. */
-    SMALL,
-    /** It was trained to the end, and goes on with a learning rate that rises again. */
-    FINISHED
-  }
-
-  Way(String name, Start start, String schedule) {
-    this(name, start, PruningSchedule.parse(schedule));
+  static Way of(String name, String schedule) {
+    return new Way(name, PruningSchedule.parse(schedule));
   }
 
   /** The shape in the end. */

@@ -45,7 +45,7 @@ public final class Student implements AutoCloseable {
   }
 
   /** A point to go back to. */
-  public record Point(ModelConfig config, ModelState model, double spent) {}
+  record Point(ModelState model, double spent) {}
 
   /**
    * One that knows nothing yet.
@@ -71,12 +71,6 @@ public final class Student implements AutoCloseable {
   private void open(ModelConfig config, Weights weights) {
     model = new TrainableModel(config, weights, AdamW.DEFAULT, ModelOptions.DEFAULT);
     open = true;
-  }
-
-  private void become(ModelConfig config, Weights weights, ModelState state) {
-    close();
-    open(config, weights);
-    model.restore(state);
   }
 
   /** Trains until a share of the budget is spent. */
@@ -106,19 +100,12 @@ public final class Student implements AutoCloseable {
     return model.export();
   }
 
-  /** Where it is. */
-  public Point point() {
-    return new Point(model.config(), model.state(), spent);
+  Point point() {
+    return new Point(model.state(), spent);
   }
 
-  /** Is again what it was. */
-  public void goBack(Point point) {
-    if (point.config().equals(model.config())) {
-      model.restore(point.model());
-    } else {
-      // What it starts from is of no matter.
-      become(point.config(), RandomModel.weights(point.config(), 0), point.model());
-    }
+  void goBack(Point point) {
+    model.restore(point.model());
     spent = point.spent();
   }
 
@@ -138,7 +125,9 @@ public final class Student implements AutoCloseable {
             calibration,
             RuntimeOptions.DEFAULT);
     ModelState state = StateCut.of(model.config(), model.state(), exported, pruned);
-    become(pruned.config(), pruned.weights(), state);
+    close();
+    open(pruned.config(), pruned.weights());
+    model.restore(state);
   }
 
   @Override
