@@ -14,8 +14,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Quantises the student as the configuration says. Where the method looks at inputs, their sums roll
- * with the traffic: each token weighs less the more came after it. They are made anew for each
+ * Quantises the student as the configuration says. Where the method looks at inputs, their sums
+ * roll with the traffic: each token weighs less the more came after it. They are made anew for each
  * snapshot, of the newest traffic and the weights that ship: no input in them is of an older
  * student, none is of another shape after a cut, and a resumed trainer needs nothing beside its
  * checkpoint to publish the same bytes.
@@ -36,8 +36,7 @@ final class LiveQuantisation {
 
   LiveQuantisation(TrainerConfig config) {
     this.method = config.quantisationMethod();
-    this.quantiser =
-        Quantiser.of(config.snapshotFormat(), method, Quantiser.DEFAULT_BLOCK_SIZE);
+    this.quantiser = Quantiser.of(config.snapshotFormat(), method, Quantiser.DEFAULT_BLOCK_SIZE);
     this.nearest = Quantiser.of(config.snapshotFormat());
     this.halfLife = config.calibrationHalfLife();
   }
@@ -59,8 +58,8 @@ final class LiveQuantisation {
   /**
    * Quantises.
    *
-   * @param traffic token ids, oldest first; with none at all, as before the first label, weights are
-   *     rounded to nearest
+   * @param traffic token ids, oldest first; with none at all, as before the first label, weights
+   *     are rounded to nearest
    */
   Weights quantise(ModelConfig student, Weights weights, List<int[]> traffic) {
     if (method == QuantisationMethod.RTN) {

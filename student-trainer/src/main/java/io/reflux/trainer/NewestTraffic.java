@@ -8,8 +8,8 @@ import java.util.List;
 
 /**
  * What compression is calibrated on: the newest traffic that the student is trained on, and nothing
- * that it is measured on. It follows from what checkpoints hold, so that a resumed trainer takes the
- * same.
+ * that it is measured on. It follows from what checkpoints hold, so that a resumed trainer takes
+ * the same.
  */
 final class NewestTraffic {
   private NewestTraffic() {}

@@ -258,8 +258,8 @@ public interface TrainerConfig {
 
   /**
    * How the numbers of a snapshot's matrices are chosen: rtn rounds each to the nearest; gptq and
-   * quantease keep what the matrices put out on the newest traffic, which is run through the student
-   * for every snapshot. Embeddings are rounded to nearest in any case.
+   * quantease keep what the matrices put out on the newest traffic, which is run through the
+   * student for every snapshot. Embeddings are rounded to nearest in any case.
    */
   @WithDefault("rtn")
   QuantisationMethod quantisationMethod();

@@ -41,8 +41,7 @@ class LiveQuantisationTest {
       Weights live = new LiveQuantisation(config).quantise(STUDENT, floats, traffic);
       Weights nearest = Quantiser.of(WeightFormat.INT4).quantise(STUDENT, floats);
 
-      CalibrationSums sums =
-          Calibration.sums(STUDENT, floats, traffic, RuntimeOptions.DEFAULT);
+      CalibrationSums sums = Calibration.sums(STUDENT, floats, traffic, RuntimeOptions.DEFAULT);
       double liveErrors = 0;
       double nearestErrors = 0;
       for (String matrix : sums.matrices()) {

@@ -306,8 +306,7 @@ class SnapshotGateServiceTest {
                 "gate", "false"))) {
       queue.publishFirst(first);
       queue.make(
-          new Candidate(
-              student, ours, 2, 1, 1, Map.of(), first.times(), first.heldOut(), traffic));
+          new Candidate(student, ours, 2, 1, 1, Map.of(), first.times(), first.heldOut(), traffic));
       queue.finish();
     }
     SnapshotCatalog catalog = new SnapshotCatalog(clients);

@@ -18,8 +18,8 @@ import java.util.OptionalInt;
 import java.util.stream.IntStream;
 
 /**
- * How much faster a model reads and writes without half of its key-value groups, the two in turns in
- * one run. Speed does not depend on what weights are, so these are random, and the first groups
+ * How much faster a model reads and writes without half of its key-value groups, the two in turns
+ * in one run. Speed does not depend on what weights are, so these are random, and the first groups
  * stay. The same again without almost all neurons: what is left is nearly attention alone.
  */
 final class GroupSpeed {

@@ -19,8 +19,8 @@ import java.util.concurrent.FutureTask;
 /**
  * A dense student that was distilled to the end, and all that becomes of it from there: the dense
  * one goes on, others are cut and go on. All of a seed see the same batches at the same learning
- * rates, which rise once more, and as many tokens; that a smaller one takes less arithmetic for them
- * is not made up for.
+ * rates, which rise once more, and as many tokens; that a smaller one takes less arithmetic for
+ * them is not made up for.
  */
 final class PruneArms {
   /** What the others begin as. */

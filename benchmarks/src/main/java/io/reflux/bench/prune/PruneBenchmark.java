@@ -66,7 +66,8 @@ public final class PruneBenchmark implements Benchmark {
       LanguageModel teacher = TextTeacher.of(corpus, size.recipe(), recipe, progress);
       Workplace workplace =
           new Workplace(
-              work, "prune: %s, %d lines, %s".formatted(corpus.name(), corpus.training().size(), size));
+              work,
+              "prune: %s, %d lines, %s".formatted(corpus.name(), corpus.training().size(), size));
       Result.Builder result = new Result.Builder("prune");
       quality(corpus, size, options, teacher, workplace, result, progress);
       new GroupSpeed(size.speed(), result, progress).measure();
@@ -94,8 +95,7 @@ public final class PruneBenchmark implements Benchmark {
                 teacher.config().eosTokenIds());
     progress.printf("the teacher labels %,d lines%n", lines.size());
     progress.flush();
-    Examination test =
-        Examination.ofAnswers(teaching, Line.of(teacher, corpus.test()), maxTokens);
+    Examination test = Examination.ofAnswers(teaching, Line.of(teacher, corpus.test()), maxTokens);
     PruneArms ways =
         new PruneArms(
             size,

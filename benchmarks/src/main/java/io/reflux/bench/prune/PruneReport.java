@@ -18,8 +18,7 @@ record PruneReport(PruneSize size, Arms arms, ModelConfig dense, int seeds) {
       List.of(
           new Ratio("accuracy_ratio", "accuracy", (way, whole) -> way / whole),
           new Ratio("agreement_ratio", "agreement", (way, whole) -> way / whole),
-          new Ratio(
-              "perplexity_ratio", "cross_entropy", (way, whole) -> Math.exp(way - whole)),
+          new Ratio("perplexity_ratio", "cross_entropy", (way, whole) -> Math.exp(way - whole)),
           new Ratio("kl_ratio", "kl", (way, whole) -> way / whole));
 
   /** Of a figure of a way to that of the dense student of its seed. */
@@ -39,8 +38,7 @@ record PruneReport(PruneSize size, Arms arms, ModelConfig dense, int seeds) {
         .condition("student", size.student())
         .condition("student_weights", dense.parameters())
         .condition("chosen", chosen.name())
-        .condition(
-            "choice", "the least divergence from the teacher on the validation part")
+        .condition("choice", "the least divergence from the teacher on the validation part")
         .condition(
             "training",
             "%,.0f tokens, then %,.0f more with and without cuts"
@@ -49,8 +47,7 @@ record PruneReport(PruneSize size, Arms arms, ModelConfig dense, int seeds) {
         .condition("calibration_tokens", size.calibrationTokens())
         .condition("seeds", seeds)
         .condition(
-            "ratios",
-            "to the dense student of the same seed that went on as long; _sd over seeds");
+            "ratios", "to the dense student of the same seed that went on as long; _sd over seeds");
   }
 
   /** By a part of the text that no other figure is of. */

@@ -27,7 +27,8 @@ public final class Arms {
    *
    * @param work gives figures by arm
    */
-  public record Task(List<String> arms, long seed, Callable<Map<String, Map<String, Double>>> work) {}
+  public record Task(
+      List<String> arms, long seed, Callable<Map<String, Map<String, Double>>> work) {}
 
   public Arms(Workplace workplace, int workers, PrintWriter progress) {
     this.workplace = workplace;

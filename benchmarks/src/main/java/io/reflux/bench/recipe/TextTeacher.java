@@ -50,7 +50,8 @@ public record TextTeacher(
   }
 
   /** The teacher of a corpus, trained if its workplace has none. */
-  public static LanguageModel of(Corpus corpus, RecipeSize size, Workplace workplace, PrintWriter progress)
+  public static LanguageModel of(
+      Corpus corpus, RecipeSize size, Workplace workplace, PrintWriter progress)
       throws IOException {
     Path directory = workplace.teacher();
     Path finished = directory.resolve("finished");

@@ -36,8 +36,7 @@ class PruneBenchmarkTest {
       new PruneSize(
           RECIPE,
           "hidden=16,layers=2,heads=4,kv-heads=2,ffn=64",
-          List.of(
-              Way.of("slowly", "neurons:0.5@0,kv:0.5@500"), Way.of("layers", "layers:0.5@0")),
+          List.of(Way.of("slowly", "neurons:0.5@0,kv:0.5@500"), Way.of("layers", "layers:0.5@0")),
           6000,
           3000,
           4e-3,
