@@ -61,13 +61,17 @@ final class PruneArms {
     }
   }
 
-  /** Everything of a seed; what others wait for comes first. */
-  List<Arms.Task> tasks(long seed) {
+  /** Everything; what others wait for comes first. */
+  List<Arms.Task> tasks(List<Long> seeds) {
     List<Arms.Task> tasks = new ArrayList<>();
-    tasks.add(alone(BEFORE, seed, () -> figures(dense, finished(seed))));
-    tasks.add(alone(DENSE, seed, () -> goOn(PruningSchedule.NONE, seed)));
-    for (Way way : size.ways()) {
-      tasks.add(alone(way.name(), seed, () -> goOn(way.schedule(), seed)));
+    for (long seed : seeds) {
+      tasks.add(alone(BEFORE, seed, () -> figures(dense, finished(seed))));
+    }
+    for (long seed : seeds) {
+      tasks.add(alone(DENSE, seed, () -> goOn(PruningSchedule.NONE, seed)));
+      for (Way way : size.ways()) {
+        tasks.add(alone(way.name(), seed, () -> goOn(way.schedule(), seed)));
+      }
     }
     return tasks;
   }

@@ -17,10 +17,10 @@ import io.reflux.model.checkpoint.ModelConfig;
 import io.reflux.trainer.pretrain.Shape;
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.LongStream;
 
 /**
  * A quarter of a student's weights pruned in several ways and distilled again, against the dense
@@ -103,19 +103,18 @@ public final class PruneBenchmark implements Benchmark {
             teaching.lessons(lines),
             Examination.ofAnswers(teaching, Line.of(teacher, corpus.validation()), maxTokens),
             test);
-    int seeds = options.seeds().orElse(size.seeds());
-    List<Arms.Task> tasks = new ArrayList<>();
-    for (int i = 0; i < seeds; i++) {
-      tasks.addAll(ways.tasks(options.seed() + i));
-    }
+    List<Long> seeds =
+        LongStream.range(0, options.seeds().orElse(size.seeds()))
+            .mapToObj(i -> options.seed() + i)
+            .toList();
     Arms arms = new Arms(workplace, size.workers(), progress);
-    arms.run(tasks);
+    arms.run(ways.tasks(seeds));
     result
         .sample("teacher_accuracy", test.teacher().accuracy(), "")
         .condition("data", corpus.name())
         .condition("training_lines", corpus.training().size())
         .condition("test_lines", corpus.test().size())
         .condition("teacher_weights", teacher.config().parameters());
-    new PruneReport(size, arms, dense, seeds).add(result);
+    new PruneReport(size, arms, dense, seeds.size()).add(result);
   }
 }
