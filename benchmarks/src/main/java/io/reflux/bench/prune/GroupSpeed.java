@@ -25,6 +25,7 @@ import java.util.stream.IntStream;
 final class GroupSpeed {
   private static final RuntimeOptions RUNTIME = RuntimeOptions.DEFAULT;
   private static final int FEWEST_NEURONS = 32;
+  private static final String WHOLE = "whole";
   private static final List<String> COLUMNS =
       List.of(
           "model",
@@ -55,7 +56,7 @@ final class GroupSpeed {
     Checkpoint attention =
         cut(whole, new PrunedShape(config.layers(), FEWEST_NEURONS, config.keyValueHeads()));
     for (int prompt : size.prompts()) {
-      measure("whole", whole, prompt, "prefill_ratio_" + prompt, "decode_ratio_" + prompt);
+      measure(WHOLE, whole, prompt, "prefill_ratio_" + prompt, "decode_ratio_" + prompt);
     }
     for (int prompt : size.prompts()) {
       measure(
@@ -98,6 +99,9 @@ final class GroupSpeed {
       prefill.add(after.get(run).prefill() / before.get(run).prefill());
       decode.add(after.get(run).decode() / before.get(run).decode());
       result.sample(prefillKey, prefill.get(run), "").sample(decodeKey, decode.get(run), "");
+      if (name.equals(WHOLE)) {
+        result.sample("decode_ratio", decode.get(run), "");
+      }
     }
     Throughput.Speed whole = Throughput.Speed.median(before);
     Throughput.Speed less = Throughput.Speed.median(after);

@@ -62,6 +62,7 @@ class PruneBenchmarkTest {
             "layers_kl_ratio",
             "prefill_ratio_20",
             "decode_ratio_20",
+            "decode_ratio",
             "attention_prefill_ratio_20");
     assertThat(result.conditions().get("chosen")).isIn("slowly", "layers");
     Result.Table ways = result.tables().get(0);
