@@ -81,8 +81,9 @@ public final class FleetReporter implements AutoCloseable {
   /** Opened by the scheduler's thread. */
   private volatile Producer<String, byte[]> producer;
 
-  // The scheduler's thread alone touches it.
+  // The scheduler's thread alone touches these.
   private TopicWriter<FleetReport> writer;
+  private boolean hasSent;
 
   /** Opens nothing before the first report. */
   public FleetReporter(KafkaClients clients, FleetMember member, String channel) {
@@ -279,6 +280,7 @@ public final class FleetReporter implements AutoCloseable {
           writer
               .send(member.key(channel), report)
               .whenComplete((sent, error) -> sent(report, error));
+      hasSent = true;
     } catch (RefluxException | KafkaException e) {
       sent(report, e);
     }
@@ -305,7 +307,8 @@ public final class FleetReporter implements AutoCloseable {
 
   private void leave() {
     try {
-      if (delivered != null) {
+      // Also one that is still on its way: this goes out behind it.
+      if (hasSent) {
         var unused = writer.delete(member.key(channel));
       }
     } catch (KafkaException e) {

