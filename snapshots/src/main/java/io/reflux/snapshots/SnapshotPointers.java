@@ -14,7 +14,6 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
-import org.apache.kafka.common.errors.UnknownServerException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -197,9 +196,7 @@ public final class SnapshotPointers {
         TopicScan.awaitVisible(clients, ChunkSender.await(sent));
         return pointer;
       } catch (KafkaException e) {
-        // A coordinator that two producers race for has also been seen to answer "unexpected
-        // error".
-        if (Fencing.causedBy(e) || e instanceof UnknownServerException) {
+        if (Fencing.causedBy(e) || Fencing.isUnexpected(e)) {
           last = e;
           continue;
         }
