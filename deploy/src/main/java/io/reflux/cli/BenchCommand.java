@@ -53,7 +53,10 @@ final class BenchCommand implements Callable<Integer> {
       description = "Of everything that is drawn (default: ${DEFAULT-VALUE}).")
   private long seed;
 
-  @Option(names = "--cases", paramLabel = "N", description = "label-fuzz: how many cases to try.")
+  @Option(
+      names = "--cases",
+      paramLabel = "N",
+      description = "label-fuzz: how many cases to try; swap: how many swaps.")
   private Long cases;
 
   @Option(

@@ -12,6 +12,7 @@ import io.reflux.bench.swap.Gaps.Phase;
 import io.reflux.devstack.DevStack;
 import io.reflux.model.ModelText;
 import io.reflux.schemas.kafka.KafkaClients;
+import io.reflux.schemas.service.RefluxException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -33,6 +34,9 @@ public final class SwapBenchmark implements Benchmark {
 
   /** Memory is compared with what it was after so many swaps. */
   private static final int SETTLED_AFTER = 10;
+
+  private static final int LEAST_SWAPS = 2 * SETTLED_AFTER;
+  private static final int MOST_SWAPS = 1_000_000;
 
   /** Samples before and behind, or before the last, that a figure of memory is the median of. */
   private static final int WINDOW = 2;
@@ -71,6 +75,14 @@ public final class SwapBenchmark implements Benchmark {
 
     /** Too short to tell a leak from a warm-up; it tells that all is there. */
     static final Size QUICK = new Size(SHAPE, 512, 40, 10, LOAD, 20_000, new Bounds(1.25, 3));
+
+    private Size withSwaps(long count) {
+      if (count < LEAST_SWAPS || count > MOST_SWAPS) {
+        throw new RefluxException(
+            "--cases: %d (expected: %d to %d swaps)".formatted(count, LEAST_SWAPS, MOST_SWAPS));
+      }
+      return new Size(shape, positions, (int) count, block, load, warmUp, bounds);
+    }
   }
 
   /**
@@ -104,12 +116,15 @@ public final class SwapBenchmark implements Benchmark {
 
   @Override
   public Set<BenchmarkOption> options() {
-    return Set.of(BenchmarkOption.TEACHER, BenchmarkOption.PLOT);
+    return Set.of(BenchmarkOption.TEACHER, BenchmarkOption.PLOT, BenchmarkOption.CASES);
   }
 
   @Override
   public Result run(BenchmarkOptions options, PrintWriter progress) throws Exception {
     Size size = chosen != null ? chosen : options.quick() ? Size.QUICK : Size.FULL;
+    if (options.cases().isPresent()) {
+      size = size.withSwaps(options.cases().getAsLong());
+    }
     ModelText text = ModelText.load(options.requireTeacher());
     BenchStudent student =
         BenchStudent.random(size.shape(), size.positions(), text, options.seed());
