@@ -46,8 +46,10 @@ import java.util.concurrent.atomic.AtomicReference;
 public final class SoakBenchmark implements Benchmark {
   private static final List<String> TRAINER_FLAGS =
       List.of(
-          "-Xms256m",
-          "-Xmx512m",
+          // Of one size and resident from the start: what grows is native.
+          "-Xms384m",
+          "-Xmx384m",
+          "-XX:+AlwaysPreTouch",
           "-XX:+UseSerialGC",
           "-XX:MaxDirectMemorySize=256m",
           // As the launcher's.
