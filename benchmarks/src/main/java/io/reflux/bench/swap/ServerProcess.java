@@ -93,6 +93,7 @@ final class ServerProcess implements AutoCloseable {
         new ArrayList<>(
             List.of(
                 "-XX:+UseG1GC",
+                "-XX:GCTimeRatio=4",
                 "-XX:-UsePerfData",
                 "-Xshare:auto",
                 "-Xms64m",
