@@ -132,6 +132,9 @@ final class MirrorPreviewCommand implements Callable<Integer> {
     if (!field.redaction().complete()) {
       return "(not looked through in time: the request is dropped)";
     }
+    if (field.isHashed()) {
+      return styled ? SET_OFF + field.after() + PLAIN : field.after();
+    }
     StringBuilder text = new StringBuilder();
     int from = 0;
     for (Finding finding : field.redaction().findings()) {
@@ -147,7 +150,7 @@ final class MirrorPreviewCommand implements Callable<Integer> {
 
   private String asJson(long number, MirrorPreview.Field field) throws IOException {
     ObjectNode node = mapper.createObjectNode();
-    node.put("line", number).put("field", field.name()).put("text", field.redaction().text());
+    node.put("line", number).put("field", field.name()).put("text", field.after());
     ArrayNode findings = node.putArray("findings");
     for (Finding finding : field.redaction().findings()) {
       findings

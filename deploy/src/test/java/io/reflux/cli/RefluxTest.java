@@ -50,7 +50,7 @@ class RefluxTest {
         file,
         """
         {"prompt": "where is my order", "response": "on its way"}
-        {"messages": [{"role": "user", "content": "mail ada@example.org"}], "tags": {"a": "b"}}
+        {"messages": [{"role": "user", "content": "mail ada@example.org"}], "request_id": "b@example.org"}
         card 4111 1111 1111 1111, please
         {"prompts": 1}
         """);
@@ -58,15 +58,16 @@ class RefluxTest {
     assertThat(shown.code()).isZero();
     assertThat(shown.out())
         .isEqualToNormalizingNewlines(
-            "2  messages[0].content: mail [EMAIL]\n3  prompt: card [CARD], please\n");
+            "2  request_id: redacted-…\n2  messages[0].content: mail [EMAIL]\n3  prompt: card [CARD], please\n");
     assertThat(shown.err())
         .contains("line 4: ")
         .contains(
-            "3 requests, 2 with something taken out (1 card, 1 email); no requests: 1;"
+            "3 requests, 2 with something taken out (1 card, 2 email); no requests: 1;"
                 + " nothing was sent");
 
     Outcome json = run("mirror", "preview", "--json", file.toString());
-    JsonNode first = new ObjectMapper().readTree(json.out().lines().findFirst().orElseThrow());
+    JsonNode first =
+        new ObjectMapper().readTree(json.out().lines().skip(1).findFirst().orElseThrow());
     assertThat(first.at("/findings/0/start").asInt()).isEqualTo(5);
     assertThat(first.at("/text").asText()).isEqualTo("mail [EMAIL]");
     assertThat(run("mirror", "preview", "--all", file.toString()).out()).contains("where is my");

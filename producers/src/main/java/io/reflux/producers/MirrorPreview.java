@@ -30,8 +30,19 @@ public final class MirrorPreview {
    *
    * @param name as in {@code messages[0].content}
    * @param before as it came
+   * @param names whether it names the request or its conversation: a hash stands for all of it then
    */
-  public record Field(String name, String before, Redaction redaction) {}
+  public record Field(String name, String before, Redaction redaction, boolean names) {
+    /** What would leave; null if the time ran out. Where a hash would stand, three dots do. */
+    public String after() {
+      return isHashed() ? RequestRedaction.REDACTED_NAME + "…" : redaction.text();
+    }
+
+    /** Whether a hash stands for all of it. */
+    public boolean isHashed() {
+      return names && !redaction.findings().isEmpty();
+    }
+  }
 
   /** Looks through a line: a JSON object as the mirror takes it, or else a plain prompt. */
   public Line of(String line) {
@@ -46,20 +57,33 @@ public final class MirrorPreview {
     }
     long deadline = System.nanoTime() + budgetNanos;
     List<Field> fields = new ArrayList<>();
-    request.requestId().ifPresent(text -> add(fields, "request_id", text, deadline));
-    request.conversationId().ifPresent(text -> add(fields, "conversation_id", text, deadline));
+    request.requestId().ifPresent(text -> add(fields, "request_id", text, true, deadline));
+    request
+        .conversationId()
+        .ifPresent(text -> add(fields, "conversation_id", text, true, deadline));
     request.segment().ifPresent(text -> add(fields, "segment", text, deadline));
-    request.tags().forEach((key, value) -> add(fields, "tags." + key, value, deadline));
+    request
+        .tags()
+        .forEach(
+            (key, value) -> {
+              add(fields, "tags", key, deadline);
+              add(fields, "tags." + key, value, deadline);
+            });
     request.prompt().ifPresent(text -> add(fields, "prompt", text, deadline));
     for (int i = 0; i < request.messages().size(); i++) {
-      String content = request.messages().get(i).content();
-      add(fields, "messages[" + i + "].content", content, deadline);
+      MirrorRequest.Turn turn = request.messages().get(i);
+      add(fields, "messages[" + i + "].role", turn.role(), deadline);
+      add(fields, "messages[" + i + "].content", turn.content(), deadline);
     }
     request.response().ifPresent(text -> add(fields, "response", text, deadline));
     return new Line(Optional.empty(), fields);
   }
 
   private void add(List<Field> fields, String name, String text, long deadline) {
-    fields.add(new Field(name, text, redactor.redact(text, deadline)));
+    add(fields, name, text, false, deadline);
+  }
+
+  private void add(List<Field> fields, String name, String text, boolean names, long deadline) {
+    fields.add(new Field(name, text, redactor.redact(text, deadline), names));
   }
 }

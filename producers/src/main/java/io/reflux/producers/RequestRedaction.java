@@ -23,6 +23,9 @@ import javax.crypto.spec.SecretKeySpec;
 
 /** A redactor over all that a request carries, within one budget of time. For one thread. */
 final class RequestRedaction {
+  /** What a name that holds something begins with, instead of itself. */
+  static final String REDACTED_NAME = "redacted-";
+
   private static final String HASH = "HmacSHA256";
   private static final int ID_DIGITS = 24;
 
@@ -47,10 +50,10 @@ final class RequestRedaction {
     Reading reading = new Reading(System.nanoTime() + budget.toNanos());
     List<MirrorRequest.Turn> messages = new ArrayList<>();
     for (MirrorRequest.Turn turn : request.messages()) {
-      messages.add(new MirrorRequest.Turn(turn.role(), reading.text(turn.content())));
+      messages.add(new MirrorRequest.Turn(reading.text(turn.role()), reading.text(turn.content())));
     }
     Map<String, String> tags = new LinkedHashMap<>();
-    request.tags().forEach((key, value) -> tags.put(key, reading.text(value)));
+    request.tags().forEach((key, value) -> tags.put(reading.text(key), reading.text(value)));
     Optional<String> prompt = request.prompt().map(reading::text);
     Optional<String> response = request.response().map(reading::text);
     Optional<String> segment = request.segment().map(reading::text);
@@ -96,7 +99,7 @@ final class RequestRedaction {
     /** What names something has to go on naming it: requests of a conversation stay together. */
     String id(String id) {
       String text = text(id);
-      return text.equals(id) ? id : "redacted-" + hash(id);
+      return text.equals(id) ? id : REDACTED_NAME + hash(id);
     }
   }
 

@@ -122,9 +122,9 @@ class MirrorServiceTest {
   void nothingOfAnAddressOrACardReachesKafka() throws Exception {
     String body =
         """
-        {"messages": [{"role": "user", "content": "mail ada@example.org"}],
+        {"messages": [{"role": "ada@example.org", "content": "mail ada@example.org"}],
          "response": "charged to 4111 1111 1111 1111", "segment": "of ada@example.org",
-         "conversation_id": "ada@example.org", "request_id": "%s", "tags": {"from": "203.0.113.9"}}
+         "conversation_id": "ada@example.org", "request_id": "%s", "tags": {"from": "203.0.113.9", "ada@example.org": "x"}}
         """;
     post("/v1/mirror", body.formatted("ada@example.org-1"));
     HttpResponse<String> last = post("/v1/mirror?wait=true", body.formatted("r2"));

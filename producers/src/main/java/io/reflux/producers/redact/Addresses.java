@@ -3,13 +3,12 @@ package io.reflux.producers.redact;
 import org.apache.commons.validator.routines.InetAddressValidator;
 
 /** IPv6 addresses, looked for at a colon; the others are among the {@link Numbers}. */
-final class Addresses implements Detector {
+final class Addresses {
   private static final int LONGEST = 45;
 
   private final InetAddressValidator validator = InetAddressValidator.getInstance();
 
-  @Override
-  public void look(String text, int at, Findings found) {
+  void look(String text, int at, Findings found) {
     int start = at;
     while (start > 0 && at - start <= LONGEST && isPart(text.charAt(start - 1))) {
       start--;

@@ -4,7 +4,7 @@ package io.reflux.producers.redact;
  * E-mail addresses around an at sign, a full-width or a percent-encoded one too. The lengths are
  * RFC 5321's.
  */
-final class Emails implements Detector {
+final class Emails {
   private static final int LONGEST_LOCAL = 64;
   private static final int LONGEST_DOMAIN = 255;
   private static final int LONGEST_LABEL = 63;
@@ -15,8 +15,7 @@ final class Emails implements Detector {
     return c == '@' || c == '\uFF20' || (c == '%' && text.startsWith("%40", at));
   }
 
-  @Override
-  public void look(String text, int at, Findings found) {
+  void look(String text, int at, Findings found) {
     int after = at + (text.charAt(at) == '%' ? 3 : 1);
     int start = localStart(text, at);
     int end = start == at ? -1 : domainEnd(text, after);

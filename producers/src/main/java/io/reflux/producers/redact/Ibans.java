@@ -5,7 +5,7 @@ import org.apache.commons.validator.routines.IBANValidator;
 /**
  * Bank accounts: a country's letters, two check digits, and the length and form of that country.
  */
-final class Ibans implements Detector {
+final class Ibans {
   private static final int LONGEST = 34;
 
   private final IBANValidator validator = IBANValidator.getInstance();
@@ -27,8 +27,7 @@ final class Ibans implements Detector {
     return Letters.isBlank(c) || Letters.isDash(c) || c == '.';
   }
 
-  @Override
-  public void look(String text, int at, Findings found) {
+  void look(String text, int at, Findings found) {
     StringBuilder code = new StringBuilder(LONGEST);
     code.append(Character.toUpperCase(text.charAt(at)));
     code.append(Character.toUpperCase(text.charAt(at + 1)));

@@ -10,7 +10,7 @@ import java.util.Map;
  * Names of a list, whole words in any case. Each ideograph is a word, since nothing stands between
  * them. What a look costs goes by the longest name, not by how many there are.
  */
-final class Names implements Detector {
+final class Names {
   private static final int MARKS = 1 << 16;
   private static final int LONGEST_WORD = 64;
 
@@ -45,8 +45,7 @@ final class Names implements Detector {
   }
 
   /** At the beginning of a word, and at every ideograph. */
-  @Override
-  public void look(String text, int at, Findings found) {
+  void look(String text, int at, Findings found) {
     int end = wordEnd(text, at);
     if (!marks[mark(text, at, end)]) {
       return;

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Set;
 
 /** Keys and tokens by the beginnings that their makers give them, and what stands after a name. */
-final class Secrets implements Detector {
+final class Secrets {
   /** A token is not looked at beyond this. */
   private static final int LONGEST = 4096;
 
@@ -95,8 +95,7 @@ final class Secrets implements Detector {
   }
 
   /** At the beginning of a word. */
-  @Override
-  public void look(String text, int at, Findings found) {
+  void look(String text, int at, Findings found) {
     char first = text.charAt(at);
     if (first >= 128) {
       return;
